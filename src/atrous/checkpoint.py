@@ -1,0 +1,138 @@
+"""One file that carries all prediction needs: safetensors with a JSON header, no code in it."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from atrous.errors import CheckpointError, OutputError
+
+FORMAT_VERSION = 1
+HEADER = "atrous"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A network's weights and what they mean.
+
+    Attributes:
+        network: Name in the catalog.
+        arguments: What `build_network` was called with, without the name.
+        labels: `LabelSet.to_dict()`: names and palette.
+        normalization: `Normalization.to_dict()`.
+        progress: How it was trained: stage, steps, scores, versions; anything that JSON can say.
+        tensors: State dict of the network.
+    """
+
+    network: str
+    arguments: dict[str, Any]
+    labels: dict[str, Any]
+    normalization: dict[str, Any]
+    tensors: dict[str, Tensor]
+    progress: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically: a full disk or a kill leaves what was there before.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    header = {
+        "format_version": FORMAT_VERSION,
+        "network": checkpoint.network,
+        "arguments": checkpoint.arguments,
+        "labels": checkpoint.labels,
+        "normalization": checkpoint.normalization,
+        "progress": checkpoint.progress,
+    }
+    save_tensors(path, checkpoint.tensors, header)
+
+
+def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: If the file is missing, cut short, of another kind, or from a newer version.
+    """
+    tensors, header = load_tensors(path, device=device)
+    version = header.get("format_version")
+    if not isinstance(version, int):
+        raise CheckpointError(f"{path} holds tensors but no atrous checkpoint; make one with `atrous train`")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has checkpoint format {version}, this atrous reads up to {FORMAT_VERSION}: upgrade atrous"
+        )
+    try:
+        return Checkpoint(
+            network=header["network"],
+            arguments=header["arguments"],
+            labels=header["labels"],
+            normalization=header["normalization"],
+            progress=header["progress"],
+            tensors=tensors,
+        )
+    except KeyError as error:
+        raise CheckpointError(f"{path} lacks {error} in its header; it was not written by atrous") from error
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Write tensors and a JSON header into one safetensors file, atomically.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    metadata = {HEADER: json.dumps(header)}
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata=metadata))
+
+
+def load_tensors(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and JSON header (empty where there is none) of a safetensors file.
+
+    Raises:
+        CheckpointError: If the file is missing, cut short, or no safetensors.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}; give the path of a .safetensors file")
+    try:
+        with safe_open(path, framework="pt", device=device) as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no iterator)
+        header = json.loads(metadata.get(HEADER, "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is cut short or no safetensors file ({error})") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path} has a header that is no table; it was not written by atrous")
+    return tensors, header
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` fill a temporary file beside `path`, then move it there in one step.
+
+    Raises:
+        OutputError: If the disk is full or the place cannot be written; what was at `path` stays.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write {path} ({error}); what was there before is untouched") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)

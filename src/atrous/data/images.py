@@ -1,0 +1,158 @@
+"""Reading images and masks of any kind as uint8 arrays, and writing results as PNG, whole or not at all."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+from PIL import Image, ImageOps
+
+from atrous.data.labels import IGNORE, LabelSet
+from atrous.errors import DataError
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""Endings (lower case) of the files that count as images or masks in a folder."""
+
+_BROKEN_FILE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB image (0-255) of a file of any mode, upright.
+
+    The EXIF orientation is applied, alpha is dropped, 16-bit gray is scaled by 1/257, CMYK and palettes are
+    converted; of a file with several pages the first counts.
+
+    Raises:
+        DataError: If the file is missing, broken or huge, or stores floats, whose range nobody knows.
+    """
+    return rgb_from_pillow(_open_upright(path), source=str(path))
+
+
+def rgb_from_pillow(image: Image.Image, *, source: str) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB array (0-255) of a Pillow image of any mode; `source` names it in errors.
+
+    Raises:
+        DataError: If the pixels are floats, or integers beyond 16 bits.
+    """
+    if image.mode == "F":
+        raise DataError(
+            f"{source} stores floats, and no rule says which are black and white; "
+            "scale them to 0-255 and save them as an 8-bit image"
+        )
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        gray = np.asarray(image).astype(np.int64)
+        if gray.min() < 0 or gray.max() > 65535:
+            raise DataError(
+                f"{source} holds values from {gray.min()} to {gray.max()}; gray images have 0-255 or "
+                "0-65535: scale them to that range"
+            )
+        return np.repeat(((gray + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)  # 65535 / 257 = 255
+    if image.mode in {"P", "PA", "RGBa", "La"}:  # transparent palettes and premultiplied colors: undone first
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))  # a copy: Pillow's own memory is read-only
+
+
+def read_index_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
+    """Raw values of a mask with one channel: gray levels, or the indices (not the colors) of a palette.
+
+    Raises:
+        DataError: If the file is missing or broken, has colors, or values that 8 bits cannot hold.
+    """
+    image = _open_upright(path)
+    if image.mode not in {"1", "L", "P", "I"} and not image.mode.startswith("I;16"):
+        raise DataError(
+            f"{path} is a mask with colors ({image.mode}), where one number a pixel is expected; store class "
+            'numbers, or write encoding = "color" and a palette into labels.toml'
+        )
+    values = np.array(image)
+    if values.dtype.itemsize > 1 and values.size and not 0 <= values.min() <= values.max() <= 255:
+        raise DataError(
+            f"{path} is a mask with values from {values.min()} to {values.max()}; a mask has class numbers "
+            "from 0 to 255: store it in 8 bits"
+        )
+    return values.astype(np.uint8)
+
+
+def read_color_mask(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Colors (RGB, 0-255) of a mask that tells its classes apart by color.
+
+    Raises:
+        DataError: If the file is missing or broken.
+    """
+    return rgb_from_pillow(_open_upright(path), source=str(path))
+
+
+def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"], label_set: LabelSet) -> None:
+    """Write a label map as a palette PNG: its values are the labels, its colors the classes', 255 is black.
+
+    The file appears whole or not at all.
+
+    Raises:
+        DataError: If a label is neither a class nor 255.
+        OutputError: If the file cannot be written.
+    """
+    wrong = label_map[((label_map < 0) | (label_map >= label_set.num_classes)) & (label_map != IGNORE)]
+    if wrong.size:
+        raise DataError(
+            f"{path}: the label map holds {int(wrong.flat[0])}, but the classes are 0-"
+            f"{label_set.num_classes - 1} and {IGNORE} is ignored; write it with the labels it was made with"
+        )
+    image = Image.fromarray(label_map.astype(np.uint8))
+    colors = [value for color in label_set.palette for value in color]
+    image.putpalette(colors + [0] * (3 * 256 - len(colors)))
+    _save_png(path, image)
+
+
+def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Write an RGB image (0-255) as PNG; the file appears whole or not at all.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    _save_png(path, Image.fromarray(image))
+
+
+def image_files(folder: Path) -> tuple[Path, ...]:
+    """Visible image files of a folder, by name; other files do not count."""
+    return tuple(
+        sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+    )
+
+
+def _open_upright(path: Path) -> Image.Image:
+    """Decoded first page of a file, turned as its EXIF tag says."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)
+            return image
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; check the name") from error
+    except _BOMB as error:
+        raise DataError(
+            f"{path} has more pixels than Pillow's limit against decompression bombs allows ({error}); "
+            "cut it into parts"
+        ) from error
+    except _BROKEN_FILE as error:
+        raise DataError(f"{path} cannot be read as an image ({_reason(error)}); replace the file") from error
+
+
+def _reason(error: Exception) -> str:
+    """Pillow's reason on one line, without the path, which the sentence already has."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "it is no image, or cut off in its header" if text.startswith("cannot identify") else text
+
+
+def _save_png(path: Path, image: Image.Image) -> None:
+    """Write beside the target, then rename: a full disk leaves no half file."""
+    from atrous.checkpoint import write_atomically  # brings torch, which reading does without
+
+    write_atomically(path, lambda temporary: image.save(temporary, format="PNG"))

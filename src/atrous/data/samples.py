@@ -1,0 +1,23 @@
+"""What training and evaluation ask of data: samples by number, and what their labels mean."""
+
+from typing import Protocol
+
+from atrous.data.folder import Sample
+from atrous.data.labels import LabelSet
+
+
+class Samples(Protocol):
+    """A split of a data set, on disk or made up; safe to read from several threads."""
+
+    @property
+    def label_set(self) -> LabelSet:
+        """Names and colors of the classes."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample of that number, 0-based."""
+        ...

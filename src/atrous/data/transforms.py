@@ -1,0 +1,119 @@
+"""Augmentation of an image and its labels together: scale, mirror, crop with reflection, color."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from atrous.data.folder import Sample
+from atrous.data.labels import IGNORE
+from atrous.errors import ConfigError
+from atrous.ops.pad import reflected_index
+
+GREY = 128.0  # contrast turns round the middle of 0-255
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """What happens to a training sample.
+
+    Attributes:
+        crop_size: Height and width in pixels of what the network sees; labels beyond the image are ignored.
+        scale: Smallest and largest factor on both sides, drawn log-uniformly; (1, 1) leaves the size.
+        mirror: Whether half of the samples are flipped left to right.
+        color: Strength of brightness, contrast and channel changes; 0.2 is mild, 0 none.
+    """
+
+    crop_size: tuple[int, int]
+    scale: tuple[float, float] = (1.0, 1.0)
+    mirror: bool = True
+    color: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.crop_size) < 1:
+            raise ConfigError(f"crop_size {self.crop_size} must be at least 1 x 1 pixel")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ConfigError(f"scale {self.scale} must be two positive factors, smaller first")
+        if not 0 <= self.color <= 1:
+            raise ConfigError(f"color {self.color} must lie in 0..1")
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A training sample: image uint8 (3, h, w) RGB with its reflected margin, labels uint8 (h, w)."""
+
+    image: UInt8[np.ndarray, "3 H W"]
+    labels: UInt8[np.ndarray, "h w"]
+
+
+def augment(
+    sample: Sample, augmentation: Augmentation, generator: np.random.Generator, *, margin: int = 0
+) -> Crop:
+    """A random crop of the sample; the same generator state gives the same crop.
+
+    Yu & Koltun's released scripts reflect the image by the margin and take labels at offset `margin`; beyond
+    the image the labels are ignored, so a crop may be larger than the image.
+
+    Args:
+        sample: Image and labels as read.
+        augmentation: What to draw.
+        generator: Source of all randomness.
+        margin: Extra reflected pixels on every side of the image, none for its labels.
+    """
+    factor = math.exp(generator.uniform(math.log(augmentation.scale[0]), math.log(augmentation.scale[1])))
+    mirrored = augmentation.mirror and generator.random() < 0.5
+    image, labels = _resize(sample, factor)
+    top, left = (
+        int(generator.integers(min(0, side - crop), max(0, side - crop) + 1))
+        for side, crop in zip(labels.shape, augmentation.crop_size, strict=True)
+    )
+    rows, columns = (
+        np.arange(start, start + crop)
+        for start, crop in zip((top, left), augmentation.crop_size, strict=True)
+    )
+    if mirrored:
+        columns = columns[::-1]
+    image = image[_with_margin(rows, margin, image.shape[0])][
+        :, _with_margin(columns, margin, image.shape[1])
+    ]
+    image = _recolor(image, augmentation.color, generator)
+    return Crop(np.ascontiguousarray(image.transpose(2, 0, 1)), _take_labels(labels, rows, columns))
+
+
+def _resize(sample: Sample, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    height, width = sample.labels.shape
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    if size == (width, height):
+        return sample.image, sample.labels
+    image = Image.fromarray(sample.image).resize(size, Image.Resampling.BILINEAR)
+    labels = Image.fromarray(sample.labels).resize(size, Image.Resampling.NEAREST)
+    return np.asarray(image), np.asarray(labels)
+
+
+def _with_margin(positions: np.ndarray, margin: int, size: int) -> np.ndarray:
+    """Positions and `margin` more on both ends, reflected into 0..size-1, in their direction."""
+    start, stop = int(positions.min()) - margin, int(positions.max()) + 1 + margin
+    index = reflected_index(start, stop, size)
+    return index[::-1] if positions[0] > positions[-1] else index
+
+
+def _take_labels(labels: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    inside_rows = (rows >= 0) & (rows < labels.shape[0])
+    inside_columns = (columns >= 0) & (columns < labels.shape[1])
+    taken = np.full((len(rows), len(columns)), IGNORE, np.uint8)
+    taken[np.ix_(inside_rows, inside_columns)] = labels[np.ix_(rows[inside_rows], columns[inside_columns])]
+    return taken
+
+
+def _recolor(image: np.ndarray, strength: float, generator: np.random.Generator) -> np.ndarray:
+    """Contrast and brightness for all, a gain for each channel; a table of 256 values a channel."""
+    if strength == 0:
+        return image
+    contrast = 1 + generator.uniform(-strength, strength)
+    shift = GREY * generator.uniform(-strength, strength)
+    gains = 1 + generator.uniform(-strength / 4, strength / 4, 3)
+    levels = np.arange(256)[:, None]
+    table = np.clip((levels - GREY) * contrast * gains + GREY + shift, 0, 255).astype(np.uint8)
+    return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)

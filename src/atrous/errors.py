@@ -1,0 +1,43 @@
+"""The tree of errors: every one says what was given, the rule, and the way out, in one line.
+
+AtrousError
+├── ShapeError       an array or image has a size that the operation cannot take
+├── ConfigError      a recipe, flag or argument is wrong
+├── DataError        a data set or file is missing, broken or contradictory
+├── CheckpointError  a checkpoint is cut short, foreign, or from a newer version
+├── OutputError      a result cannot be written
+├── TrainingError    a training diverged
+└── StoppedError     a run was interrupted, saved what it had, and can go on
+"""
+
+
+class AtrousError(Exception):
+    """Any error that the user can act on; the command line prints it as one line."""
+
+
+class ShapeError(AtrousError, ValueError):
+    """A size does not fit."""
+
+
+class ConfigError(AtrousError, ValueError):
+    """A recipe, flag or argument is wrong."""
+
+
+class DataError(AtrousError, ValueError):
+    """A data set or file is missing, broken or contradictory."""
+
+
+class CheckpointError(AtrousError, ValueError):
+    """A checkpoint cannot be read."""
+
+
+class OutputError(AtrousError, OSError):
+    """A result cannot be written."""
+
+
+class TrainingError(AtrousError):
+    """A training diverged."""
+
+
+class StoppedError(AtrousError):
+    """A run was interrupted; what it had is saved."""

@@ -1,0 +1,1 @@
+"""Everything drawn: overlays, curves, tables, reports."""

@@ -1,0 +1,48 @@
+"""The look that all charts share, and their way into PNGs: matplotlib's objects, none of its global state."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from atrous.checkpoint import write_atomically
+
+INK, MUTED, GRID, BAND = "#222222", "#6b7280", "#e5e7eb", "#eef1f6"
+BLUE, ORANGE = "#2563a8", "#c8562b"
+DOTS_PER_INCH = 144
+
+
+def tidy(axes: Axes) -> None:
+    """Quiet frame, ticks and grid; changes the axes."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(MUTED)
+    axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def mix(color: str, strength: Float[np.ndarray, "..."]) -> Float[np.ndarray, "... 3"]:
+    """RGB from white (strength 0) to the color (1), 0-1."""
+    return 1 - strength[..., None] * (1 - np.array(to_rgb(color)))
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG, for a page that carries its pictures in itself."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor="white")
+    return buffer.getvalue()
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write the figure as a PNG; it appears whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    write_atomically(path, lambda temporary: temporary.write_bytes(to_png(figure)))

@@ -1,0 +1,1 @@
+"""From a network and an image to a label map."""

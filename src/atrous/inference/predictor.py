@@ -1,0 +1,166 @@
+"""From an image to a label for every pixel: normalization, margin, network, upsampling, in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+
+from atrous.checkpoint import load_checkpoint
+from atrous.data.images import read_image, rgb_from_pillow
+from atrous.data.labels import LabelSet
+from atrous.errors import ConfigError, ShapeError
+from atrous.inference.machine import autocast, pick_device
+from atrous.models.catalog import network_of
+from atrous.models.contract import DenseNetwork
+from atrous.ops.pad import pad_reflect
+from atrous.ops.resample import upsample_logits
+
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a network says about one image.
+
+    Attributes:
+        image: RGB, 0-255, (h, w, 3).
+        logits: Scores before the softmax at every pixel (k, h, w); the log of the mean probabilities where
+            several views were averaged.
+        label_set: Names and colors of the k classes.
+    """
+
+    image: Picture
+    logits: Float[Tensor, "k h w"]
+    label_set: LabelSet
+
+    @property
+    def label_map(self) -> Int64[np.ndarray, "h w"]:
+        """Number of the most probable class at every pixel."""
+        return self.logits.argmax(0).cpu().numpy()
+
+    def probabilities(self) -> Float32[np.ndarray, "k h w"]:
+        """Probability of each class at every pixel; they sum to 1 over k."""
+        return self.logits.float().softmax(0).cpu().numpy()
+
+    def overlay(self, *, opacity: float = 0.5) -> Picture:
+        """The image under the colors of its labels."""
+        from atrous.figures.overlay import overlay
+
+        return overlay(self.image, self.label_map, self.label_set.palette, opacity=opacity)
+
+
+class Predictor:
+    """A network ready for images of any size.
+
+    Args:
+        network: A checkpoint's path, or a network.
+        label_set: Names and colors; from the checkpoint unless given.
+        device: "auto" takes a GPU where there is one.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where the processor computes in it.
+        scales: Sizes at which the image is seen; the probabilities are averaged.
+        flip: Whether each is also seen mirrored.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read.
+        ConfigError: If the label set has another number of classes, or a scale is not positive.
+    """
+
+    def __init__(
+        self,
+        network: DenseNetwork | str | Path,
+        *,
+        label_set: LabelSet | None = None,
+        device: str = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "float32",
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+    ) -> None:
+        if isinstance(network, (str, Path)):
+            checkpoint = load_checkpoint(Path(network))
+            label_set = label_set or LabelSet.from_dict(checkpoint.labels)
+            network = network_of(checkpoint, source=str(network))
+        self.device = pick_device(device)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.label_set = label_set or LabelSet.unnamed(network.num_classes)
+        self.precision: Literal["auto", "float32", "bfloat16"] = precision
+        self.scales = tuple(scales)
+        self.flip = flip
+        if self.label_set.num_classes != network.num_classes:
+            raise ConfigError(
+                f"{self.label_set.num_classes} label names for a network of {network.num_classes} classes; "
+                "give as many names as classes"
+            )
+        if not self.scales or min(self.scales) <= 0:
+            raise ConfigError(f"scales {self.scales} must be positive factors, at least one")
+
+    def __call__(self, image: Picture | Image.Image | str | Path) -> Prediction:
+        """Labels, probabilities and overlay of one image.
+
+        Args:
+            image: RGB (h, w, 3) uint8, a Pillow image of any mode, or a file.
+
+        Raises:
+            DataError: If the file is no readable image.
+            ShapeError: If the array is no RGB image.
+        """
+        pixels = _to_picture(image)
+        size = pixels.shape[:2]
+        if self.scales == (1.0,) and not self.flip:
+            cells = self.scores(pixels)
+            geometry = self.network.geometry
+            logits = upsample_logits(
+                cells[None], size, stride=geometry.output_stride, center=geometry.center
+            )[0]
+            return Prediction(pixels, logits, self.label_set)
+        views = [self._view(pixels, scale, mirrored) for scale in self.scales for mirrored in self._flips()]
+        return Prediction(pixels, torch.stack(views).mean(0).log(), self.label_set)
+
+    def scores(self, image: Picture) -> Float[Tensor, "k y x"]:
+        """Logits on the network's own grid of ceil(side / output_stride) cells, float32."""
+        network = self.network
+        margin = network.margin
+        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).permute(2, 0, 1)[None].float()
+        images = pad_reflect(network.normalization.apply(pixels), [(margin, margin)] * 2)
+        was_training = network.training
+        network.eval()
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            logits = network(images.contiguous(memory_format=torch.channels_last))
+        network.train(was_training)
+        return logits[0].float()
+
+    def _flips(self) -> tuple[bool, ...]:
+        return (False, True) if self.flip else (False,)
+
+    def _view(self, pixels: Picture, scale: float, mirrored: bool) -> Float[Tensor, "k h w"]:  # noqa: FBT001
+        """Probabilities at every pixel of the image, seen at another size or mirrored."""
+        height, width = pixels.shape[:2]
+        seen = max(1, round(height * scale)), max(1, round(width * scale))
+        view = np.asarray(Image.fromarray(pixels).resize(seen[::-1], Image.Resampling.BILINEAR))
+        cells = self.scores(view[:, ::-1] if mirrored else view)
+        zoom = height / seen[0], width / seen[1]
+        geometry = self.network.geometry
+        logits = upsample_logits(
+            cells[None],
+            (height, width),
+            stride=[geometry.output_stride * factor for factor in zoom],
+            center=[(geometry.center + 0.5) * factor - 0.5 for factor in zoom],
+        )[0]
+        return (logits.flip(-1) if mirrored else logits).softmax(0)
+
+
+def _to_picture(image: Picture | Image.Image | str | Path) -> Picture:
+    if isinstance(image, (str, Path)):
+        return read_image(Path(image))
+    if isinstance(image, Image.Image):
+        return rgb_from_pillow(image, source="the image")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ShapeError(
+            f"an image is uint8 RGB (h, w, 3), not {image.dtype} {image.shape}; convert it, or pass its path"
+        )
+    return image

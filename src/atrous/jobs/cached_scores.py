@@ -1,0 +1,110 @@
+"""A frozen front end's scores of a whole data set on disk, so that a context module trains on them alone.
+
+Yu & Koltun's released scripts do the same: the context module learns from stored scores of whole images.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from atrous.checkpoint import write_atomically
+from atrous.data.labels import IGNORE
+from atrous.data.loader import index_at
+from atrous.data.samples import Samples
+from atrous.inference.machine import Precision
+from atrous.inference.predictor import Predictor
+from atrous.jobs.progress import Job, Progress
+from atrous.models.contract import DenseNetwork
+from atrous.ops.pad import reflected_index
+from atrous.training.loop import Example
+from atrous.training.settings import Stage
+
+
+def can_cache(stage: Stage) -> bool:
+    """Whether the stage sees every image unchanged but for mirroring and cropping."""
+    return stage.scale == (1.0, 1.0) and stage.color == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCache:
+    """Scores (k, y, x) float16 and labels (h, w) of every sample, mirrored too where asked, one file each.
+
+    Attributes:
+        folder: Of this data set and these weights.
+        dataset: What the scores are of.
+        stride: Pixels from one cell of the scores to the next.
+    """
+
+    folder: Path
+    dataset: Samples
+    stride: int
+
+    @classmethod
+    def of(cls, front_end: DenseNetwork, dataset: Samples, parent: Path) -> "ScoreCache":
+        """The cache of these weights, in a folder named by their hash."""
+        digest = hashlib.sha256()
+        for value in front_end.state_dict().values():
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return cls(parent / digest.hexdigest()[:16], dataset, front_end.output_stride)
+
+    def path(self, index: int, *, mirrored: bool) -> Path:
+        """File of one sample."""
+        return self.folder / f"{index:06d}{'m' if mirrored else ''}.npz"
+
+    def fill(self, front_end: DenseNetwork, *, mirror: bool, device: str, precision: Precision) -> Job[None]:
+        """Compute what is missing."""
+        predictor = Predictor(front_end, device=device, precision=precision)
+        for index in range(len(self.dataset)):
+            for mirrored in (False, True) if mirror else (False,):
+                path = self.path(index, mirrored=mirrored)
+                if not path.exists():
+                    self._write(path, predictor, index, mirrored)
+            yield Progress(index + 1, len(self.dataset), "front-end scores")
+
+    def _write(self, path: Path, predictor: Predictor, index: int, mirrored: bool) -> None:  # noqa: FBT001
+        sample = self.dataset[index]
+        step = -1 if mirrored else 1
+        scores = predictor.scores(np.ascontiguousarray(sample.image[:, ::step])).cpu().numpy()
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez(file, scores=scores.astype(np.float16), labels=sample.labels[:, ::step])
+
+        write_atomically(path, save)
+
+    def examples(self, stage: Stage, *, numbers: range, seed: int) -> Iterator[Example]:
+        """Batches of score crops (b, k, y, x) and the labels that count."""
+        for number in numbers:
+            positions = range(number * stage.batch_size, (number + 1) * stage.batch_size)
+            crops = [self._crop(position, stage, seed) for position in positions]
+            yield (
+                torch.from_numpy(np.stack([scores for scores, _ in crops])),
+                torch.from_numpy(np.stack([labels for _, labels in crops])),
+            )
+
+    def _crop(self, position: int, stage: Stage, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Cells of one sample and their pixels' labels; beyond the map cells are reflected, labels ignored."""
+        generator = np.random.default_rng((seed, 1, position))
+        index = index_at(position, num_samples=len(self.dataset), seed=seed)
+        mirrored = stage.mirror and bool(generator.random() < 0.5)
+        with np.load(self.path(index, mirrored=mirrored)) as stored:
+            scores, labels = stored["scores"].astype(np.float32), stored["labels"]
+        for axis, crop in enumerate(stage.crop_size):
+            cells, size = -(-crop // self.stride), scores.shape[1 + axis]
+            start = int(generator.integers(min(0, size - cells), max(0, size - cells) + 1))
+            scores = scores.take(reflected_index(start, start + cells, size), 1 + axis)
+            labels = _window(labels, start * self.stride, cells * self.stride, axis)
+        step = stage.loss_stride
+        return scores, np.ascontiguousarray(labels[::step, ::step])
+
+
+def _window(labels: np.ndarray, start: int, length: int, axis: int) -> np.ndarray:
+    """`length` labels from `start` along an axis; ignored where there are none."""
+    positions = np.arange(start, start + length)
+    inside = (positions >= 0) & (positions < labels.shape[axis])
+    taken = labels.take(np.where(inside, positions, 0), axis)
+    return np.where(np.expand_dims(inside, 1 - axis), taken, np.uint8(IGNORE))

@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM as a wish that a job grants between two steps."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Wish:
+    """Whether somebody asked the job to stop."""
+
+    stop = False
+
+
+@contextmanager
+def listen() -> Iterator[Wish]:
+    """Turn the first Ctrl-C or SIGTERM into `wish.stop`; a second Ctrl-C interrupts at once.
+
+    Outside the main thread, where Python delivers no signals, nothing changes.
+    """
+    wish = Wish()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if wish.stop and number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        wish.stop = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+    earlier = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield wish
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

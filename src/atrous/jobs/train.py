@@ -1,0 +1,122 @@
+"""Train a network on a data set: front end, context module, both together; killed and resumed at will."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from atrous.errors import ConfigError
+from atrous.jobs.progress import Job, drain
+from atrous.training.settings import Stage
+
+if TYPE_CHECKING:
+    from atrous.evaluation.metrics import Scores
+
+STAGES = ("front_end", "context", "joint")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Train a network on a data set.
+
+    Without a recipe or a network, both are picked for the data and this machine, said, and saved.
+
+    Attributes:
+        data: Folder of the data set, or builtin:scenes.
+        output: Folder of the run: checkpoints, curves, log, the recipe as used.
+        network: Name in the catalog (`atrous models`); empty picks one.
+        context_module: none, basic or large: a context module put on top of a front end.
+        noise: Standard deviation of the context module's initial weights off the identity.
+        init: Starting weights: a checkpoint, or VGG-16's ImageNet convolutions.
+        seed: Fixes initialization, order, augmentation and dropout.
+        device: auto, cpu, cuda, mps.
+        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+        train_split: Part of the data to learn from.
+        val_split: Part to validate on; empty for none.
+        validate_every: Steps from one validation to the next; 0 validates at the end of each stage.
+        save_every: Steps from one save to the next, for --resume.
+        resume: Go on with the run in `output`.
+        tensorboard: Also write TensorBoard events (needs the extra of that name).
+        minutes: Time the picked recipe may take.
+        front_end: The stage that trains the front end alone.
+        context: The stage that trains the context module on the frozen front end's scores.
+        joint: The stage that trains everything.
+    """
+
+    data: Path | None = None
+    output: Path = Path("runs/train")
+    network: str = ""
+    context_module: Literal["none", "basic", "large"] = "none"
+    noise: float = 0.0
+    init: Path | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    train_split: str = "train"
+    val_split: str = "val"
+    validate_every: int = 0
+    save_every: int = 200
+    resume: bool = False
+    tensorboard: bool = False
+    minutes: float = 30.0
+    front_end: Stage = field(default_factory=Stage)
+    context: Stage = field(default_factory=Stage)
+    joint: Stage = field(default_factory=Stage)
+
+    def __post_init__(self) -> None:
+        if self.validate_every < 0 or self.save_every < 1:
+            raise ConfigError("validate_every must be at least 0 and save_every at least 1")
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """The stages to run, in order, by name."""
+        every = {"front_end": self.front_end, "context": self.context, "joint": self.joint}
+        return {name: stage for name, stage in every.items() if stage.num_steps}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a run leaves.
+
+    Attributes:
+        checkpoint: The network, ready for prediction.
+        scores: On the validation split, by stage; empty without one.
+    """
+
+    checkpoint: Path
+    scores: "dict[str, Scores]"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "checkpoint": str(self.checkpoint),
+            "stages": {name: scores.to_dict() for name, scores in self.scores.items()},
+        }
+
+
+def run(config: TrainConfig) -> Job[TrainResult]:
+    """Train; yields progress, returns where the network is and how good.
+
+    Raises:
+        ConfigError: If the recipe does not fit the data or the network.
+        DataError: If the data has mistakes that training would trip over.
+        OutputError: If the output folder holds a run already, or the disk is full.
+        StoppedError: If Ctrl-C or SIGTERM stopped it; everything is saved.
+        TrainingError: If the loss stopped being finite.
+    """
+    from atrous.config import load_toml, to_toml
+    from atrous.jobs.run_folder import RunFolder
+    from atrous.jobs.training_run import train_network
+
+    folder = RunFolder(config.output)
+    if config.resume:
+        saved = load_toml(folder.path / "recipe.toml", TrainConfig)
+        config = replace(saved, output=config.output, data=config.data or saved.data, resume=True)
+    else:
+        folder.refuse_existing()
+        folder.write_recipe(to_toml(replace(config, resume=False)))
+    return (yield from train_network(config))
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train and return the result; the job behind `atrous train` for use from Python."""
+    return drain(run(config))

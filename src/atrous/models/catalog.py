@@ -1,0 +1,119 @@
+"""Every network by name, built fresh or loaded from a checkpoint."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from atrous.checkpoint import Checkpoint, load_checkpoint
+from atrous.config import suggestion
+from atrous.errors import CheckpointError, ConfigError
+from atrous.models.compact import compact, compact_context
+from atrous.models.context import ContextModule
+from atrous.models.contract import DenseNetwork, Normalization
+from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
+from atrous.models.frontend import frontend, frontend_light, frontend_same
+
+CATALOG: dict[str, Callable[[int], DenseNetwork]] = {
+    "frontend": frontend,
+    "frontend_same": frontend_same,
+    "frontend_light": frontend_light,
+    "dilation8": dilation8,
+    "dilation8_large": dilation8_large,
+    "dilation8_light": dilation8_light,
+    "compact": compact,
+    "compact_context": compact_context,
+}
+
+
+FRONT_ENDS = {
+    "dilation8": "frontend",
+    "dilation8_large": "frontend",
+    "dilation8_light": "frontend_light",
+    "compact_context": "compact",
+}  # what each network with a context module stands on
+
+
+def build_network(
+    name: str, *, num_classes: int = 21, context_module: str = "none", noise: float = 0.0
+) -> DenseNetwork:
+    """A network of the catalog with fresh weights.
+
+    Args:
+        name: A key of `CATALOG`.
+        num_classes: Number of labels.
+        context_module: "none", or a "basic" or "large" context module put on top of a front end.
+        noise: Standard deviation of that module's initial weights off the identity.
+
+    Raises:
+        ConfigError: If the name is unknown, the number not positive, or the network has a context module already.
+    """
+    if name not in CATALOG:
+        raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
+    if num_classes < 1:
+        raise ConfigError(f"{num_classes} classes make no network; give at least 1")
+    network = CATALOG[name](num_classes)
+    if context_module == "none":
+        return network
+    if isinstance(network, DilatedNet):
+        raise ConfigError(
+            f'"{name}" has a context module already; choose a front end, or context_module "none"'
+        )
+    if context_module not in ("basic", "large"):
+        raise ConfigError(f'a context module is "basic" or "large", not "{context_module}"')
+    return DilatedNet(
+        front_end=network, context=ContextModule(num_classes, variant=context_module, noise=noise)
+    )
+
+
+def load_network(path: str | Path) -> DenseNetwork:
+    """The network of a checkpoint, with its weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: If the file is broken or its weights do not fit the network it names.
+    """
+    return network_of(load_checkpoint(Path(path)), source=str(path))
+
+
+def network_of(checkpoint: Checkpoint, *, source: str) -> DenseNetwork:
+    """The network that a checkpoint describes; `source` names it in messages.
+
+    Raises:
+        CheckpointError: If its name, arguments or tensors do not fit.
+    """
+    try:
+        network = build_network(checkpoint.network, **checkpoint.arguments)
+        network.load_state_dict(checkpoint.tensors)
+    except (ConfigError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(
+            f'{source} does not fit the network "{checkpoint.network}": {reason}'
+        ) from error
+    network.normalization = Normalization.from_dict(checkpoint.normalization)
+    return network.eval()
+
+
+def to_checkpoint(
+    network: DenseNetwork,
+    *,
+    name: str,
+    labels: dict[str, Any],
+    progress: dict[str, Any],
+    context_module: str = "none",
+) -> Checkpoint:
+    """What `save_checkpoint` writes and `load_network` reads back.
+
+    Args:
+        network: Built by `build_network`.
+        name: Its name in the catalog.
+        labels: `LabelSet.to_dict()` of the data it was trained on.
+        progress: How it was trained.
+        context_module: As given to `build_network`.
+    """
+    return Checkpoint(
+        network=name,
+        arguments={"num_classes": network.num_classes, "context_module": context_module},
+        labels=labels,
+        normalization=network.normalization.to_dict(),
+        progress=progress,
+        tensors=dict(network.state_dict()),
+    )

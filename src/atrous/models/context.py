@@ -1,0 +1,80 @@
+"""The context module (Yu & Koltun 2016, section 3 and table 1): it turns logits into better logits.
+
+| layer           | 1 | 2 | 3 | 4  | 5  | 6   | 7   | 8   |
+|-----------------|---|---|---|----|----|-----|-----|-----|
+| kernel          | 3 | 3 | 3 | 3  | 3  | 3   | 3   | 1   |
+| dilation        | 1 | 1 | 2 | 4  | 8  | 16  | 1   | 1   |
+| receptive field | 3 | 5 | 9 | 17 | 33 | 65  | 67  | 67  |
+| Basic channels  | C | C | C | C  | C  | C   | C   | C   |
+| Large channels  | 2C| 2C| 4C| 8C | 16C| 32C | 32C | C   |
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from atrous.errors import ConfigError
+from atrous.layers.init import identity_
+
+DILATIONS = (1, 1, 2, 4, 8, 16, 1)
+LARGE_CHANNELS = (2, 2, 4, 8, 16, 32, 32)  # times C; table 1
+
+Variant = Literal["basic", "large"]
+
+
+class ContextModule(nn.Module):
+    """Seven dilated 3x3 convolutions and a 1x1, started as the identity.
+
+    A fresh module without noise computes exactly max(logits, 0).
+
+    Args:
+        num_classes: C, channels in and out.
+        variant: "basic", C channels throughout, or "large".
+        dilations: One per 3x3 layer.
+        noise: Standard deviation of the initial weights off the identity; the released filler uses 0.01.
+        padding: "layers", each layer pads its dilation, or "input", the logits once by the sum of all
+            (33 for the default dilations), as the released VOC network does.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        variant: Variant = "basic",
+        dilations: Sequence[int] = DILATIONS,
+        noise: float = 0.0,
+        padding: Literal["layers", "input"] = "layers",
+    ) -> None:
+        super().__init__()
+        if any(dilation < 1 for dilation in dilations):
+            raise ConfigError(f"dilations {tuple(dilations)} must all be at least 1")
+        widths = _widths(variant, len(dilations))
+        self.num_classes = num_classes
+        self.input_padding = sum(dilations) if padding == "input" else 0
+        layers: list[nn.Module] = []
+        in_channels = num_classes
+        for width, dilation in zip(widths, dilations, strict=True):
+            layer_padding = dilation if padding == "layers" else 0
+            conv = nn.Conv2d(in_channels, width * num_classes, 3, dilation=dilation, padding=layer_padding)
+            layers += [identity_(conv, num_groups=num_classes, noise=noise), nn.ReLU(inplace=True)]
+            in_channels = width * num_classes
+        last = nn.Conv2d(in_channels, num_classes, 1)
+        self.layers = nn.Sequential(*layers, identity_(last, num_groups=num_classes, noise=noise))
+        self.receptive_field = 1 + 2 * sum(dilations)  # cells; 67 for the default
+
+    def forward(self, logits: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
+        """Logits of the same shape that know `receptive_field` x `receptive_field` cells."""
+        return self.layers(F.pad(logits, (self.input_padding,) * 4))
+
+
+def _widths(variant: str, depth: int) -> tuple[int, ...]:
+    if variant == "basic":
+        return (1,) * depth
+    if variant != "large":
+        raise ConfigError(f'a context module is "basic" or "large", not "{variant}"')
+    if depth != len(LARGE_CHANNELS):
+        raise ConfigError(f"the large module has {len(LARGE_CHANNELS)} dilations, not {depth}; or use basic")
+    return LARGE_CHANNELS

@@ -1,0 +1,124 @@
+"""What every network of the catalog is: images in, logits at 1/output_stride out, and where they lie."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from atrous.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """How a network wants its pixels: `(image - mean) / std`, channels in `channels` order.
+
+    Mean and standard deviation are in grey levels (0-255) and in the order of `channels`.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    channels: Literal["RGB", "BGR"] = "RGB"
+
+    def apply(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """Images (b, 3, h, w) as the network wants them, from RGB in 0-255."""
+        ordered = images.flip(1) if self.channels == "BGR" else images
+        mean = ordered.new_tensor(self.mean).view(1, 3, 1, 1)
+        std = ordered.new_tensor(self.std).view(1, 3, 1, 1)
+        return (ordered - mean) / std
+
+    def to_dict(self) -> dict[str, Any]:
+        """The three fields, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            CheckpointError: If a field is missing or has another form.
+        """
+        try:
+            mean, std = (tuple(float(value) for value in fields[name]) for name in ("mean", "std"))
+            channels = fields["channels"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"a normalization needs mean, std and channels, not {fields}") from error
+        if len(mean) != 3 or len(std) != 3 or channels not in ("RGB", "BGR"):
+            raise CheckpointError(f"a normalization has three means, three stds, RGB or BGR, not {fields}")
+        return cls(mean=mean, std=std, channels=channels)
+
+
+IMAGENET_BGR = Normalization((103.939, 116.779, 123.68), channels="BGR")  # VGG's means, Simonyan & Zisserman
+PLAIN_RGB = Normalization((127.5, 127.5, 127.5), (64.0, 64.0, 64.0))  # for networks trained from nothing
+
+
+@dataclass(frozen=True, slots=True)
+class LogitGeometry:
+    """Where logits lie in the image, the same on both axes.
+
+    Attributes:
+        output_stride: Input pixels from one cell of the logits to the next.
+        center: Pixel of the image (without margin) that cell 0 is centered on.
+        receptive_field: Pixels that one cell sees, per axis.
+        margin: Pixels the caller adds by reflection on every side; 0 for same-padded networks.
+    """
+
+    output_stride: int
+    center: float
+    receptive_field: int
+    margin: int = 0
+
+    def then_cells(self, cells: int) -> "LogitGeometry":
+        """The geometry after a same-padded module that sees `cells` x `cells` of these logits."""
+        return LogitGeometry(
+            self.output_stride,
+            self.center,
+            self.receptive_field + (cells - 1) * self.output_stride,
+            self.margin,
+        )
+
+
+class DenseNetwork(nn.Module, ABC):
+    """A network that labels every cell of a grid over its input; all of the catalog are one.
+
+    The image (b, 3, h, w), normalized by `normalization.apply` and padded by `geometry.margin` reflected
+    pixels on every side, becomes logits (b, num_classes, ceil(h / output_stride), ceil(w / output_stride)).
+    """
+
+    num_classes: int
+    geometry: LogitGeometry
+    normalization: Normalization
+
+    @abstractmethod
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
+        """Logits of normalized images, margin included where the network has one."""
+
+    @abstractmethod
+    def new_layers(self) -> Sequence[str]:
+        """Prefixes of the parameters that no pretrained classifier brings: the head."""
+
+    @property
+    def output_stride(self) -> int:
+        """Input pixels an output cell."""
+        return self.geometry.output_stride
+
+    @property
+    def center(self) -> float:
+        """Pixel of the image that cell 0 is centered on."""
+        return self.geometry.center
+
+    @property
+    def receptive_field(self) -> int:
+        """Pixels that one cell of the logits sees, per axis."""
+        return self.geometry.receptive_field
+
+    @property
+    def margin(self) -> int:
+        """Pixels to add by reflection on every side."""
+        return self.geometry.margin
+
+    def num_parameters(self) -> int:
+        """Number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -1,0 +1,105 @@
+"""The front end: VGG-16 that keeps resolution (Yu & Koltun 2016, section 4).
+
+| layers                      | channels | kernel | dilation | receptive field  |
+|-----------------------------|----------|--------|----------|------------------|
+| conv1_1, conv1_2, pool1     | 64       | 3      | 1        | 3, 5, 6          |
+| conv2_1, conv2_2, pool2     | 128      | 3      | 1        | 10, 14, 16       |
+| conv3_1, conv3_2, 3_3, pool3| 256      | 3      | 1        | 24, 32, 40, 44   |
+| conv4_1, conv4_2, conv4_3   | 512      | 3      | 1        | 60, 76, 92       |
+| conv5_1, conv5_2, conv5_3   | 512      | 3      | 2        | 124, 156, 188    |
+| fc6                         | 4096     | 7      | 4        | 380              |
+| fc7, final                  | 4096, C  | 1      | 1        | 380              |
+
+No padding: the image comes with 186 reflected pixels on every side and gives ceil(side / 8) cells.
+The light head (DeepLab's LargeFOV, Chen et al. 2015) sees the same 380 px with a 3x3x1024 fc6 dilated by 12.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from atrous.models.contract import IMAGENET_BGR, DenseNetwork, LogitGeometry
+from atrous.models.vgg import dense_vgg_layers
+
+OUTPUT_STRIDE = 8
+RECEPTIVE_FIELD = 380
+CENTER = (OUTPUT_STRIDE - 1) / 2  # three 2x2 pools
+MARGIN = (RECEPTIVE_FIELD - OUTPUT_STRIDE) // 2  # 186; released scripts
+FINAL_STD = 0.001  # released train.py, last front-end layer
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The fully connected layers as convolutions: fc6, fc7, with dropout after each."""
+
+    channels: int
+    kernel_size: int
+    dilation: int
+    dropout: float = 0.5
+
+
+RELEASED_HEAD = Head(channels=4096, kernel_size=7, dilation=4)
+LIGHT_HEAD = Head(channels=1024, kernel_size=3, dilation=12)
+
+
+class FrontEnd(DenseNetwork):
+    """VGG-16 at output stride 8.
+
+    Args:
+        num_classes: Number of labels.
+        padding: "none", the authors' network that wants a reflected margin of 186 px, or "same".
+        head: Size of fc6 and fc7; both heads of this file see 380 px.
+    """
+
+    def __init__(
+        self, num_classes: int, *, padding: Literal["none", "same"] = "none", head: Head = RELEASED_HEAD
+    ) -> None:
+        super().__init__()
+        padded = padding == "same"
+        span = head.dilation * (head.kernel_size - 1)
+        self.num_classes = num_classes
+        self.normalization = IMAGENET_BGR
+        self.geometry = LogitGeometry(OUTPUT_STRIDE, CENTER, RECEPTIVE_FIELD, 0 if padded else MARGIN)
+        fc6_padding = span // 2 if padded else 0
+        fc6 = nn.Conv2d(512, head.channels, head.kernel_size, dilation=head.dilation, padding=fc6_padding)
+        fc7 = nn.Conv2d(head.channels, head.channels, 1)
+        final = nn.Conv2d(head.channels, num_classes, 1)
+        for conv in (fc6, fc7):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        nn.init.normal_(final.weight, 0.0, FINAL_STD)
+        for conv in (fc6, fc7, final):
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        layers = dense_vgg_layers(padded=padded)
+        layers.update(
+            fc6=fc6, relu6=nn.ReLU(inplace=True), drop6=nn.Dropout(head.dropout),
+            fc7=fc7, relu7=nn.ReLU(inplace=True), drop7=nn.Dropout(head.dropout),
+            final=final,
+        )  # fmt: skip
+        self.layers = nn.Sequential(OrderedDict(layers))
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k y x"]:
+        """Logits (b, k, ceil(h / 8), ceil(w / 8)) of the image inside the margin."""
+        return self.layers(images)
+
+    def new_layers(self) -> Sequence[str]:
+        """The head; ImageNet's convolutions bring the rest."""
+        return ("layers.fc6.", "layers.fc7.", "layers.final.")
+
+
+def frontend(num_classes: int = 21) -> FrontEnd:
+    """The authors' front end: no padding, reflected input, 134M parameters."""
+    return FrontEnd(num_classes)
+
+
+def frontend_same(num_classes: int = 21) -> FrontEnd:
+    """The same weights and receptive field with zero padding in every layer: no margin to add."""
+    return FrontEnd(num_classes, padding="same")
+
+
+def frontend_light(num_classes: int = 21) -> FrontEnd:
+    """Front end with a 1024-channel head, same-padded, for machines without a GPU: 20M parameters."""
+    return FrontEnd(num_classes, padding="same", head=LIGHT_HEAD)

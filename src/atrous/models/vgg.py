@@ -1,0 +1,48 @@
+"""VGG-16's convolutions (Simonyan & Zisserman 2015, table 1, column D), without or with their padding.
+
+| layers                 | channels | pooled after |
+|------------------------|----------|--------------|
+| conv1_1, conv1_2       | 64       | yes          |
+| conv2_1, conv2_2       | 128      | yes          |
+| conv3_1 .. conv3_3     | 256      | yes          |
+| conv4_1 .. conv4_3     | 512      | dense: no    |
+| conv5_1 .. conv5_3     | 512      | dense: no    |
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from atrous.layers.blocks import CeilMaxPool
+
+STAGES = {1: (64, 2), 2: (128, 2), 3: (256, 3), 4: (512, 3), 5: (512, 3)}  # stage: channels, convolutions
+POOLED_STAGES = (1, 2, 3)  # pool4 and pool5 are removed; Yu & Koltun 2016, section 4
+STAGE_DILATION = {1: 1, 2: 1, 3: 1, 4: 1, 5: 2}  # doubled by every removed pool above
+
+# Where torchvision's vgg16 keeps the same convolution in its `features`.
+TORCHVISION_FEATURES = {
+    "conv1_1": 0, "conv1_2": 2, "conv2_1": 5, "conv2_2": 7, "conv3_1": 10, "conv3_2": 12, "conv3_3": 14,
+    "conv4_1": 17, "conv4_2": 19, "conv4_3": 21, "conv5_1": 24, "conv5_2": 26, "conv5_3": 28,
+}  # fmt: skip
+
+
+def dense_vgg_layers(*, padded: bool) -> OrderedDict[str, nn.Module]:
+    """Layers conv1_1 .. relu5_3 at output stride 8 with conv5 dilated by 2, by their Caffe names.
+
+    Args:
+        padded: Whether each convolution pads its dilation; otherwise each side loses it.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    in_channels = 3
+    for stage, (channels, depth) in STAGES.items():
+        dilation = STAGE_DILATION[stage]
+        for index in range(1, depth + 1):
+            conv = nn.Conv2d(in_channels, channels, 3, dilation=dilation, padding=dilation if padded else 0)
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            layers[f"conv{stage}_{index}"] = conv
+            layers[f"relu{stage}_{index}"] = nn.ReLU(inplace=True)
+            in_channels = channels
+        if stage in POOLED_STAGES:
+            layers[f"pool{stage}"] = CeilMaxPool()
+    return layers

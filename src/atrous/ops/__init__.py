@@ -1,0 +1,1 @@
+"""Arithmetic on tensors: convolution, padding, resampling."""

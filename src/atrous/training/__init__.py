@@ -1,0 +1,1 @@
+"""Losses, schedules, optimizers and the loop; no models, no data."""

@@ -1,0 +1,72 @@
+"""What one stage of a training is set to; plain values, cheap to import, the same in TOML and on the command line."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from atrous.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Settings of one stage; `num_steps = 0` skips it.
+
+    Attributes:
+        num_steps: Optimizer updates.
+        batch_size: Crops a micro-batch.
+        accumulate: Micro-batches an update.
+        crop_size: Height and width in pixels.
+        scale: Smallest and largest random zoom; 1 1 leaves the size.
+        mirror: Flip half of the crops left to right.
+        color: Strength of random brightness and contrast; 0 none, 0.2 mild.
+        optimizer: sgd or adamw.
+        learning_rate: Of weights in pretrained layers; biases get twice as much (Yu & Koltun).
+        new_layers_factor: Times that much for layers that were not pretrained.
+        momentum: Of sgd; the first beta of adamw.
+        weight_decay: On weights; biases have none.
+        schedule: poly (to zero with power 0.9), step (a tenth after each third), or constant.
+        warmup_steps: Steps of linear growth at the start.
+        loss: cross_entropy, dice, focal, lovasz, or a sum such as cross_entropy+lovasz.
+        class_weights: median_frequency evens out rare classes; only in cross_entropy and focal.
+        loss_stride: Pixels from one label that counts to the next; the network's output stride means its own
+            cells without upsampling, as in the released scripts.
+        frozen: Prefixes of layers that keep their weights, such as conv1_.
+        ema_decay: Of the running average of weights that is validated and saved; 0 for none.
+    """
+
+    num_steps: int = 0
+    batch_size: int = 8
+    accumulate: int = 1
+    crop_size: tuple[int, int] = (320, 320)
+    scale: tuple[float, float] = (1.0, 1.0)
+    mirror: bool = True
+    color: float = 0.0
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: float = 1e-3
+    new_layers_factor: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["poly", "step", "constant"] = "poly"
+    warmup_steps: int = 0
+    loss: str = "cross_entropy"
+    class_weights: Literal["none", "median_frequency"] = "none"
+    loss_stride: int = 1
+    frozen: tuple[str, ...] = ()
+    ema_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least(0, num_steps=self.num_steps, warmup_steps=self.warmup_steps, weight_decay=self.weight_decay)
+        _at_least(1, batch_size=self.batch_size, accumulate=self.accumulate, loss_stride=self.loss_stride)
+        _at_least(1, crop_height=self.crop_size[0], crop_width=self.crop_size[1])
+        if not self.learning_rate > 0 or not self.new_layers_factor > 0:
+            raise ConfigError(
+                f"learning_rate {self.learning_rate} and new_layers_factor {self.new_layers_factor} must be positive"
+            )
+        for name, value in (("momentum", self.momentum), ("ema_decay", self.ema_decay)):
+            if not 0 <= value < 1:
+                raise ConfigError(f"{name} is {value}; it must lie in [0, 1)")
+
+
+def _at_least(least: int, **values: float) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ConfigError(f"{name} is {value}; it must be at least {least}")

@@ -1,0 +1,1 @@
+"""Foreign weight files: read, renamed, checked."""

@@ -1,0 +1,105 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous.data.open import find_layout, open_dataset, splits
+from atrous.errors import DataError
+
+
+def _save(path, *, mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, (6, 4)).save(path)
+
+
+def _folders(root):
+    for split in ("train", "val"):
+        _save(root / split / "images" / "a.png")
+        _save(root / split / "masks" / "a.png", mode="L")
+    (root / "labels.toml").write_text('names = ["background", "cat"]')
+
+
+def _camvid(root):
+    for split in ("train", "val"):
+        _save(root / split / "a.png")
+        _save(root / f"{split}annot" / "a.png", mode="L")
+
+
+def _lists(root):
+    _save(root / "files" / "a.png")
+    _save(root / "files" / "a_mask.png", mode="L")
+    for split in ("train", "val"):
+        (root / f"{split}.txt").write_text("files/a.png files/a_mask.png\n")
+    (root / "labels.toml").write_text('names = ["background", "cat"]')
+
+
+def _coco(root):
+    (root / "annotations").mkdir()
+    for split in ("train", "val"):
+        _save(root / split / "a.png")
+        image = {"id": 1, "file_name": "a.png", "height": 4, "width": 6}
+        content = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+
+
+def _labelme(root):
+    for split in ("train", "val"):
+        _save(root / split / "a.png")
+        (root / split / "a.json").write_text(json.dumps({"imageHeight": 4, "imageWidth": 6, "shapes": []}))
+    (root / "labels.toml").write_text('names = ["background", "cat"]')
+
+
+@pytest.mark.parametrize(
+    ("make", "layout"),
+    [(_folders, "folders"), (_camvid, "CamVid"), (_lists, "lists"), (_coco, "COCO"), (_labelme, "LabelMe")],
+)
+def test_open_dataset_recognizes(tmp_path, make, layout):
+    make(tmp_path)
+    assert find_layout(tmp_path) == layout
+    assert splits(tmp_path) == ("train", "val")
+    for split in ("train", "val"):
+        dataset = open_dataset(tmp_path, split)
+        assert len(dataset) == 1
+        np.testing.assert_array_equal(dataset[0].labels, np.zeros((4, 6)))
+
+
+@pytest.mark.parametrize("make", [_folders, _camvid, _lists, _coco, _labelme])
+def test_an_unknown_split_names_the_splits_there_are(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(DataError, match='no split "test"; known are train, val'):
+        open_dataset(tmp_path, "test")
+
+
+def test_an_unknown_split_names_its_neighbor(tmp_path):
+    _folders(tmp_path)
+    with pytest.raises(DataError, match='no split "vall"; did you mean "val"'):
+        open_dataset(tmp_path, "vall")
+
+
+def test_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        open_dataset(tmp_path / "nowhere", "train")
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="is empty"):
+        splits(tmp_path)
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(DataError, match=r"a\.txt is a file"):
+        splits(tmp_path / "a.txt")
+
+
+def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing here")
+    with pytest.raises(DataError, match=r"no known layout; arrange it as SPLIT/images with SPLIT/masks"):
+        splits(tmp_path)
+
+
+def test_images_without_splits_are_told_where_to_go(tmp_path):
+    _save(tmp_path / "images" / "a.png")
+    with pytest.raises(DataError, match=r"has images but no splits; move them to .*train.images"):
+        splits(tmp_path)
