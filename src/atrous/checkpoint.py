@@ -1,9 +1,6 @@
 """One file that carries all prediction needs: safetensors with a JSON header, no code in it."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from atrous.errors import CheckpointError, OutputError
+from atrous.errors import CheckpointError
+from atrous.files import write_atomically
 
 FORMAT_VERSION = 1
 HEADER = "atrous"
@@ -91,7 +89,14 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any])
     """
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     metadata = {HEADER: json.dumps(header)}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata=metadata))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(contiguous, temporary, metadata=metadata)
+        except SafetensorError as error:  # how safetensors says that the disk is full
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
 
 
 def load_tensors(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -112,27 +117,3 @@ def load_tensors(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor],
     if not isinstance(header, dict):
         raise CheckpointError(f"{path} has a header that is no table; it was not written by atrous")
     return tensors, header
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` fill a temporary file beside `path`, then move it there in one step.
-
-    Raises:
-        OutputError: If the disk is full or the place cannot be written; what was at `path` stays.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise OutputError(f"cannot write {path} ({error}); what was there before is untouched") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import difflib
 import tomllib
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
@@ -54,7 +55,7 @@ def from_dict(cls: type[T], table: dict[str, Any], *, source: str) -> T:
         raise ConfigError(f"{source}: {error}") from error
 
 
-def suggestion(word: str, known: typing.Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?` where one is near, else the list of what is known."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1)

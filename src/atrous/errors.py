@@ -40,4 +40,12 @@ class TrainingError(AtrousError):
 
 
 class StoppedError(AtrousError):
-    """A run was interrupted; what it had is saved."""
+    """A run was interrupted; what it had is saved.
+
+    Attributes:
+        exit_code: Of the command: 130 after Ctrl-C, 0 after SIGTERM, which asks for just this.
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 130) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

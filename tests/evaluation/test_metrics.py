@@ -1,6 +1,8 @@
 """Counts and scores against loops over pixels."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -169,3 +171,9 @@ def test_table_shows_percent():
     assert "pixel accuracy            75.0" in lines
     assert lines[-1] == "not in the truth, not in the means: tree, car"
     assert len({len(line) for line in lines[:4]}) == 1
+
+
+def test_metrics_do_without_torch():
+    code = "import sys, atrous.evaluation.metrics; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

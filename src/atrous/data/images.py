@@ -10,11 +10,14 @@ from PIL import Image, ImageOps
 
 from atrous.data.labels import IGNORE, LabelSet
 from atrous.errors import DataError
+from atrous.files import write_atomically
 
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 """Endings (lower case) of the files that count as images or masks in a folder."""
+
+JPEG_QUALITY = 92
 
 _BROKEN_FILE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -104,16 +107,16 @@ def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"], label_set
     image = Image.fromarray(label_map.astype(np.uint8))
     colors = [value for color in label_set.palette for value in color]
     image.putpalette(colors + [0] * (3 * 256 - len(colors)))
-    _save_png(path, image)
+    _save(path, image)
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Write an RGB image (0-255) as PNG; the file appears whole or not at all.
+    """Write an RGB image (0-255) as PNG or JPEG, by its ending; the file appears whole or not at all.
 
     Raises:
         OutputError: If the file cannot be written.
     """
-    _save_png(path, Image.fromarray(image))
+    _save(path, Image.fromarray(image))
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
@@ -151,8 +154,6 @@ def _reason(error: Exception) -> str:
     return "it is no image, or cut off in its header" if text.startswith("cannot identify") else text
 
 
-def _save_png(path: Path, image: Image.Image) -> None:
-    """Write beside the target, then rename: a full disk leaves no half file."""
-    from atrous.checkpoint import write_atomically  # brings torch, which reading does without
-
-    write_atomically(path, lambda temporary: image.save(temporary, format="PNG"))
+def _save(path: Path, image: Image.Image) -> None:
+    """Write beside the target in the format of its ending, then rename: a full disk leaves no half file."""
+    write_atomically(path, lambda temporary: image.save(temporary, quality=JPEG_QUALITY))

@@ -3,13 +3,10 @@
 import io
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from atrous.checkpoint import write_atomically
+from atrous.files import write_atomically
 
 INK, MUTED, GRID, BAND = "#222222", "#6b7280", "#e5e7eb", "#eef1f6"
 BLUE, ORANGE = "#2563a8", "#c8562b"
@@ -25,11 +22,6 @@ def tidy(axes: Axes) -> None:
     axes.tick_params(colors=MUTED, labelcolor=INK, labelsize=9, length=3)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-
-
-def mix(color: str, strength: Float[np.ndarray, "..."]) -> Float[np.ndarray, "... 3"]:
-    """RGB from white (strength 0) to the color (1), 0-1."""
-    return 1 - strength[..., None] * (1 - np.array(to_rgb(color)))
 
 
 def to_png(figure: Figure) -> bytes:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from atrous.errors import ConfigError
-from atrous.figures.canvas import BAND, BLUE, INK, MUTED, ORANGE, mix
+from atrous.figures.canvas import BLUE, GRID, INK, MUTED, ORANGE
 
+EMPTY = "#f8f9fa"
 MOST_NUMBERS = 25  # classes; in a larger matrix numbers are no longer legible
 
 
@@ -43,11 +45,12 @@ def draw_confusion_matrix(matrix: Int64[np.ndarray, "k k"], names: Sequence[str]
 
 
 def _colors(shares: Float[np.ndarray, "k k"], *, shown: np.ndarray) -> Float[np.ndarray, "k k 3"]:
-    """White to blue on the diagonal, white to orange off it, gray rows for classes that are not shown."""
-    strength = np.sqrt(shares)  # small mistakes stay visible
+    """Blue on the diagonal, orange off it, the larger the stronger; gray rows for classes not shown."""
+    strength = np.sqrt(shares)[..., None]  # small mistakes stay visible
     right = np.eye(len(shares), dtype=bool)[..., None]
-    colors = np.where(right, mix(BLUE, strength), mix(ORANGE, strength))
-    return np.where(shown[:, None, None], colors, mix(BAND, np.ones_like(shares)))
+    full = np.where(right, to_rgb(BLUE), to_rgb(ORANGE))
+    colors = strength * full + (1 - strength) * np.array(to_rgb(EMPTY))
+    return np.where(shown[:, None, None], colors, to_rgb(GRID))
 
 
 def _name_sides(axes: Axes, names: Sequence[str], *, size: float) -> None:
@@ -58,7 +61,7 @@ def _name_sides(axes: Axes, names: Sequence[str], *, size: float) -> None:
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.tick_params(length=0, pad=4)
-    axes.set_xlabel("label map", color=MUTED, fontsize=9, labelpad=8)
+    axes.set_xlabel("label map, % of the pixels of a row", color=MUTED, fontsize=9, labelpad=8)
     axes.set_ylabel("truth", color=MUTED, fontsize=9, labelpad=8)
     axes.spines[:].set_visible(False)
     if len(names) <= MOST_NUMBERS:
@@ -73,9 +76,9 @@ def _write_numbers(axes: Axes, matrix: Int64[np.ndarray, "k k"], shares: Float[n
     for row, column in np.ndindex(*shares.shape):
         percent = 100 * shares[row, column]
         if not matrix[row].any() and row == column:
-            text, color = "–", MUTED
+            text, color = "\N{EN DASH}", MUTED
         elif percent >= 0.5:
-            text, color = f"{percent:.0f}", "white" if percent >= 35 else INK
+            text, color = f"{percent:.0f}", "white" if percent >= 40 else INK
         else:
             continue
         axes.text(column, row, text, ha="center", va="center", fontsize=8, color=color)

@@ -24,8 +24,8 @@ MEASURES = {  # column of the log -> label and height (inches) of its row
 }
 
 
-Values = Float[np.ndarray, " n"]
-Line = tuple[Values, Values]  # steps and what was measured there
+Values = Float[np.ndarray, "_"]
+Line = tuple[Values, Values]  # steps, and what was measured there
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ def read_log(path: Path) -> tuple[Course, ...]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({error}); give the log.csv of a training run") from error
-    missing = [name for name in ("step", "stage", *MEASURES) if name not in (reader.fieldnames or ())]
+    missing = [name for name in ("step", "stage", *MEASURES) if name not in columns]
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}; give the log.csv of a training run")
     return tuple(
@@ -115,7 +115,7 @@ def _draw_loss(axes: Axes, lines: list[Line]) -> None:
         axes.plot(steps, losses, color=BLUE, alpha=0.3, linewidth=0.8)
         axes.plot(steps, smooth, color=BLUE, linewidth=1.8)
         top = max(top, smooth.max(), np.percentile(losses, 99))  # a single spike may leave the picture
-    axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.05 * top or 1.0)
+    axes.set_ylim(0, 1.05 * top or 1.0)
     note = {"ha": "right", "va": "top", "color": MUTED, "fontsize": 8}
     axes.text(0.99, 0.96, "thick: moving average", transform=axes.transAxes, **note)
 

@@ -65,7 +65,12 @@ def add_legend(
 
     Returns:
         An RGB image, higher than the given one, and wider where it is too narrow for the longest name.
+
+    Raises:
+        ConfigError: If there are not as many names as colors.
     """
+    if len(names) != len(palette):
+        raise ConfigError(f"{len(names)} names for {len(palette)} colors; give one name a color")
     size = int(np.clip(image.shape[1] // 40, 12, 32))  # of the letters and color squares, px
     font = _font(size)
     starts = [_width_of(name, font) + 3 * size for name in names]  # square, gap, name, gap to the next

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from atrous.checkpoint import write_atomically
+from atrous.files import write_atomically
 from atrous.data.labels import IGNORE
 from atrous.data.loader import index_at
 from atrous.data.samples import Samples

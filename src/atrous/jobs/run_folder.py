@@ -19,8 +19,9 @@ from typing import Any
 
 from torch import Tensor
 
-from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors, write_atomically
+from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
 from atrous.errors import CheckpointError, OutputError
+from atrous.files import write_atomically
 
 STATE_VERSION = 1
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from tyro.conf import Positional, arg
 
 from atrous.errors import ConfigError
-from atrous.jobs.progress import Job, drain
+from atrous.jobs.progress import Job, Progress, drain
 from atrous.training.settings import Stage
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ class TrainConfig:
         joint: The stage that trains everything.
     """
 
-    data: Path | None = None
+    HAS_RECIPES: ClassVar[bool] = True
+
+    data: Annotated[Positional[Path | None], arg(metavar="DATA")] = None
     output: Path = Path("runs/train")
     network: str = ""
     context_module: Literal["none", "basic", "large"] = "none"
@@ -84,6 +88,12 @@ class TrainResult:
 
     checkpoint: Path
     scores: "dict[str, Scores]"
+    exit_code: int = 0
+
+    def to_table(self) -> str:
+        """Mean IoU by stage, and where the network is."""
+        lines = [f"{name:<10} {100 * scores.mean_iou:5.1f}  mean IoU" for name, scores in self.scores.items()]
+        return "\n".join([*lines, f"network: {self.checkpoint}"])
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -113,8 +123,27 @@ def run(config: TrainConfig) -> Job[TrainResult]:
         config = replace(saved, output=config.output, data=config.data or saved.data, resume=True)
     else:
         folder.refuse_existing()
-        folder.write_recipe(to_toml(replace(config, resume=False)))
+        reasons: tuple[str, ...] = ()
+        if not config.stages:
+            config, reasons = yield from _pick(config)
+        folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
     return (yield from train_network(config))
+
+
+def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
+    """The config with all that was left open chosen for the data and this machine; says what and why."""
+    from atrous.data.open import open_dataset
+    from atrous.jobs.pick import look_at, pick
+
+    if config.data is None:
+        raise ConfigError(
+            "no data given; give the folder of a data set, or --resume with the --output of a run"
+        )
+    dataset = open_dataset(config.data, config.train_split)
+    choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)
+    for reason in choice.reasons:
+        yield Progress(0, 0, "pick", message=reason)
+    return choice.config, choice.reasons
 
 
 def train(config: TrainConfig) -> TrainResult:

@@ -24,7 +24,7 @@ class CompactFrontEnd(DenseNetwork):
         width: Channels of the first stage; the next have two and four times as many.
     """
 
-    def __init__(self, num_classes: int, *, width: int = 24) -> None:
+    def __init__(self, num_classes: int, *, width: int = 12) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.normalization = PLAIN_RGB

@@ -1,0 +1,82 @@
+"""Dense prediction with dilated convolutions: Yu & Koltun's networks, trained, evaluated and applied to images.
+
+Names are imported when they are first used, so that `import atrous` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atrous.data.labels import LabelSet
+    from atrous.data.open import open_dataset
+    from atrous.errors import AtrousError
+    from atrous.evaluation.evaluate import evaluate
+    from atrous.evaluation.metrics import Scores
+    from atrous.inference.predictor import Prediction, Predictor
+    from atrous.jobs.train import TrainConfig, TrainResult, train
+    from atrous.models.catalog import build_network, load_network
+    from atrous.models.context import ContextModule
+    from atrous.models.contract import DenseNetwork
+    from atrous.models.dilated_net import DilatedNet
+    from atrous.models.frontend import FrontEnd
+    from atrous.ops.conv import conv
+    from atrous.ops.resample import upsample_logits
+    from atrous.training.settings import Stage
+
+_HOMES = {
+    "AtrousError": "errors",
+    "ContextModule": "models.context",
+    "DenseNetwork": "models.contract",
+    "DilatedNet": "models.dilated_net",
+    "FrontEnd": "models.frontend",
+    "LabelSet": "data.labels",
+    "Prediction": "inference.predictor",
+    "Predictor": "inference.predictor",
+    "Scores": "evaluation.metrics",
+    "Stage": "training.settings",
+    "TrainConfig": "jobs.train",
+    "TrainResult": "jobs.train",
+    "build_network": "models.catalog",
+    "conv": "ops.conv",
+    "evaluate": "evaluation.evaluate",
+    "load_network": "models.catalog",
+    "open_dataset": "data.open",
+    "train": "jobs.train",
+    "upsample_logits": "ops.resample",
+}
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AtrousError",
+    "ContextModule",
+    "DenseNetwork",
+    "DilatedNet",
+    "FrontEnd",
+    "LabelSet",
+    "Prediction",
+    "Predictor",
+    "Scores",
+    "Stage",
+    "TrainConfig",
+    "TrainResult",
+    "build_network",
+    "conv",
+    "evaluate",
+    "load_network",
+    "open_dataset",
+    "train",
+    "upsample_logits",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'atrous' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"atrous.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,169 @@
+"""The command `atrous`: a table of verbs, one job each, and what a terminal shows of them."""
+
+import argparse
+import dataclasses
+import importlib
+import json
+import sys
+import traceback
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from atrous import __version__
+from atrous.config import load_toml, suggestion
+from atrous.errors import AtrousError, StoppedError
+
+# verb: module in atrous.jobs, its config, what the verb does
+VERBS = {
+    "demo": ("demo", "DemoConfig", "the whole story on built-in data: train, evaluate, predict, a report"),
+    "check": ("check", "CheckConfig", "explain every mistake in a data set, before any training"),
+    "train": ("train", "TrainConfig", "train a network on a data set; picks a recipe unless given one"),
+    "evaluate": ("evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
+    "predict": ("predict", "PredictConfig", "label every pixel of images, folders and globs"),
+    "models": ("models", "ModelsConfig", "list the catalog of networks"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How the result is shown.
+
+    Attributes:
+        json: Print the result as one JSON object.
+        debug: Show the traceback of an error.
+    """
+
+    json: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShownWithRecipe(Shown):
+    """How the result is shown, and where the defaults come from.
+
+    Attributes:
+        recipe: TOML file whose values are the defaults of all that follows.
+    """
+
+    recipe: Path | None = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; returns the exit code: 0 done, 1 an error or a mistake found, 2 a command not understood."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        print(f"atrous {__version__}")
+        return 0
+    if words[0] not in VERBS:
+        return _fail(f'atrous has no verb "{words[0]}"; {suggestion(words[0], VERBS)}', code=2)
+    debug = "--debug" in words
+    try:
+        return _run(words[0], words[1:])
+    except StoppedError as stopped:
+        return _fail(str(stopped), code=stopped.exit_code)
+    except AtrousError as error:
+        if debug:
+            traceback.print_exc()
+        return _fail(f"error: {error}", code=1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", code=130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {verb:<10}{what}" for verb, (_, _, what) in VERBS.items())
+    return (
+        "usage: atrous VERB [...]\n\n"
+        "Dense prediction with dilated convolutions.\n\n"
+        f"{verbs}\n\n"
+        "atrous VERB --help shows what a verb takes; --version the version."
+    )
+
+
+def _fail(message: str, *, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _run(verb: str, words: list[str]) -> int:
+    """Parse, run the job under a progress bar, print its result."""
+    module_name, config_name, what = VERBS[verb]
+    module = importlib.import_module(f"atrous.jobs.{module_name}")
+    description = f"{what[0].upper()}{what[1:]}."
+    config, shown = _parse(
+        getattr(module, config_name), words, prog=f"atrous {verb}", description=description
+    )
+    result = _draw(module.run(config))
+    print(json.dumps(result.to_dict()) if shown.json else result.to_table())
+    return result.exit_code
+
+
+def _parse(config_type: type, words: list[str], *, prog: str, description: str) -> tuple[Any, Shown]:
+    """The config and how to show its result; a recipe's values are the defaults that flags override."""
+    import tyro
+
+    shown_type = Shown
+    default: Any = tyro.MISSING_NONPROP
+    if getattr(config_type, "HAS_RECIPES", False):
+        shown_type, default = ShownWithRecipe, _read_recipe(config_type, words)
+    call = dataclasses.make_dataclass(
+        "Call",
+        [
+            ("config", Annotated[config_type, tyro.conf.arg(name="")]),
+            ("shown", Annotated[shown_type, tyro.conf.arg(name="")]),
+        ],
+    )
+    parsed = tyro.cli(
+        call,
+        args=words,
+        prog=prog,
+        description=description,
+        default=default if default is tyro.MISSING_NONPROP else call(default, shown_type()),
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    return parsed.config, parsed.shown
+
+
+def _read_recipe(config_type: type, words: list[str]) -> Any:
+    """The config that `--recipe FILE` holds, or a fresh one."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--recipe", type=Path)
+    recipe = parser.parse_known_args(words)[0].recipe
+    return load_toml(recipe, config_type) if recipe else config_type()
+
+
+def _draw(job: Generator[Any, None, Any]) -> Any:
+    """Run a job to its end with a bar for each of its parts on the error stream; returns its result."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=console, transient=not console.is_terminal) as bars:
+        task, part = None, ""
+        while True:
+            try:
+                said = next(job)
+            except StopIteration as stop:
+                return stop.value
+            if said.message:
+                console.print(said.message, highlight=False, markup=False, soft_wrap=True)
+            if not said.total:
+                continue
+            figures = "  ".join(f"{name} {value}" for name, value in said.values.items())
+            if task is None or said.part != part:
+                task, part = bars.add_task(said.part, total=said.total, figures=figures), said.part
+            bars.update(task, completed=said.done, total=said.total, figures=figures)

@@ -1,0 +1,95 @@
+"""Score a checkpoint on a data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from atrous.jobs.progress import Job, Progress
+
+if TYPE_CHECKING:
+    from atrous.evaluation.metrics import Scores
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateConfig:
+    """Score a checkpoint on a data set.
+
+    Attributes:
+        checkpoint: Made by `atrous train`.
+        data: Folder of the data set, or builtin:scenes.
+        split: Part of it.
+        output: Folder for scores.json, scores.txt and confusion.png; nothing is written without it.
+        scales: Sizes at which each image is seen; the probabilities are averaged.
+        flip: Also see each image mirrored.
+        device: auto, cpu, cuda, mps.
+        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+    """
+
+    checkpoint: Path
+    data: Path
+    split: str = "val"
+    output: Path | None = None
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateResult:
+    """Scores, ready to show."""
+
+    scores: "Scores"
+    exit_code: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores by name, ready for JSON."""
+        return self.scores.to_dict()
+
+    def to_table(self) -> str:
+        """The scores as text, in percent."""
+        return self.scores.to_table()
+
+
+def run(config: EvaluateConfig) -> Job[EvaluateResult]:
+    """Evaluate; yields progress, returns the scores.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read.
+        DataError: If the data cannot be read or has other classes.
+        OutputError: If the output cannot be written.
+    """
+    from atrous.data.open import open_dataset
+    from atrous.evaluation.evaluate import count_each
+    from atrous.evaluation.metrics import Counts, Scores
+    from atrous.inference.predictor import Predictor
+
+    predictor = Predictor(
+        config.checkpoint,
+        device=config.device,
+        precision=config.precision,
+        scales=config.scales,
+        flip=config.flip,
+    )
+    dataset = open_dataset(config.data, config.split)
+    total = Counts.zeros(predictor.label_set.num_classes)
+    for done, counts in enumerate(count_each(predictor, dataset), start=1):
+        total += counts
+        yield Progress(done, len(dataset), f"evaluate {config.split}")
+    scores = Scores.from_counts(total, names=predictor.label_set.names)
+    if config.output is not None:
+        _write(config.output, scores, predictor.label_set.names)
+    return EvaluateResult(scores)
+
+
+def _write(folder: Path, scores: "Scores", names: tuple[str, ...]) -> None:
+    """Scores as JSON and text, and the confusion matrix as a picture."""
+    import json
+
+    from atrous.figures.canvas import save_figure
+    from atrous.figures.confusion import draw_confusion_matrix
+    from atrous.files import write_text
+
+    write_text(folder / "scores.json", json.dumps(scores.to_dict(), indent=1) + "\n")
+    write_text(folder / "scores.txt", scores.to_table() + "\n")
+    save_figure(folder / "confusion.png", draw_confusion_matrix(scores.confusion_matrix, names))

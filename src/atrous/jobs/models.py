@@ -1,0 +1,110 @@
+"""List the catalog: what each network costs and sees."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from atrous.jobs.progress import Job, Progress
+
+if TYPE_CHECKING:
+    from atrous.models.contract import DenseNetwork
+
+SIDE = 512  # px of the image that multiply-adds are counted on
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsConfig:
+    """List the catalog.
+
+    Attributes:
+        num_classes: Number of labels to build for.
+    """
+
+    num_classes: int = 21
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A network in figures.
+
+    Attributes:
+        name: In the catalog.
+        parameters: Trained values.
+        multiply_adds: Of one image of 512 x 512 pixels, margin included.
+        output_stride: Pixels a cell.
+        receptive_field: Pixels that a cell sees, per axis.
+        margin: Reflected pixels that each side of the image gets.
+        summary: In a sentence.
+    """
+
+    name: str
+    parameters: int
+    multiply_adds: int
+    output_stride: int
+    receptive_field: int
+    margin: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsResult:
+    """The catalog."""
+
+    entries: tuple[Entry, ...]
+    exit_code: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names to figures, ready for JSON."""
+        return {entry.name: asdict(entry) for entry in self.entries}
+
+    def to_table(self) -> str:
+        """A line a network."""
+        head = (
+            f"{'network':<17}{'parameters':>12}{'GMAC':>8}{'stride':>8}{'field':>7}{'margin':>8}  what it is"
+        )
+        lines = [
+            f"{entry.name:<17}{entry.parameters:>12,}{entry.multiply_adds / 1e9:>8.1f}{entry.output_stride:>8}"
+            f"{entry.receptive_field:>7}{entry.margin:>8}  {entry.summary}"
+            for entry in self.entries
+        ]
+        foot = f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px; stride, receptive field and margin in px"
+        return "\n".join([head, *lines, "", foot])
+
+
+def run(config: ModelsConfig) -> Job[ModelsResult]:
+    """Count; yields progress, returns the catalog.
+
+    Raises:
+        ConfigError: If the number of classes is not positive.
+    """
+    import torch
+
+    from atrous.models.catalog import CATALOG, build_network
+
+    entries: list[Entry] = []
+    for done, (name, builder) in enumerate(CATALOG.items(), start=1):
+        with torch.device("meta"):
+            network = build_network(name, num_classes=config.num_classes)
+        entries.append(
+            Entry(
+                name=name,
+                parameters=network.num_parameters(),
+                multiply_adds=_multiply_adds(network),
+                output_stride=network.output_stride,
+                receptive_field=network.receptive_field,
+                margin=network.margin,
+                summary=(builder.__doc__ or "").splitlines()[0].rstrip("."),
+            )
+        )
+        yield Progress(done, len(CATALOG), "count")
+    return ModelsResult(tuple(entries))
+
+
+def _multiply_adds(network: "DenseNetwork") -> int:
+    """Counted on shapes alone."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    side = SIDE + 2 * network.margin
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.empty(1, 3, side, side, device="meta"))
+    return counter.get_total_flops() // 2

@@ -1,0 +1,207 @@
+"""Label every pixel of images: files, folders, globs."""
+
+import glob
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from atrous.data.images import IMAGE_SUFFIXES
+from atrous.errors import DataError, OutputError
+from atrous.jobs.progress import Job, Progress
+
+if TYPE_CHECKING:
+    from atrous.inference.predictor import Predictor
+
+NAMED = 5  # failed files named in the table
+
+
+@dataclass(frozen=True, slots=True)
+class PredictConfig:
+    """Label every pixel of images.
+
+    Attributes:
+        images: Image files, folders of them (with all folders inside), or globs.
+        checkpoint: Made by `atrous train`.
+        output: Folder for the label maps, NAME.png of the image's size with the classes' colors, and the
+            overlays, NAME.overlay.jpg; files of a folder keep their place in it.
+        overlay: Also write the image under the colors of its labels.
+        opacity: Of the colors in the overlay, 0-1.
+        save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
+        overwrite: Replace files that are there already.
+        scales: Sizes at which each image is seen; the probabilities are averaged.
+        flip: Also see each image mirrored.
+        device: auto, cpu, cuda, mps.
+        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+    """
+
+    images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE [IMAGE ...]")]
+    checkpoint: Path
+    output: Path = Path("predictions")
+    overlay: bool = True
+    opacity: float = 0.5
+    save_probabilities: bool = False
+    overwrite: bool = False
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One image and the files it becomes; `stem` is a path without ending."""
+
+    image: Path
+    stem: Path
+
+    @property
+    def label_map(self) -> Path:
+        """Palette PNG."""
+        return self.stem.with_name(f"{self.stem.name}.png")
+
+    @property
+    def overlay(self) -> Path:
+        """JPEG."""
+        return self.stem.with_name(f"{self.stem.name}.overlay.jpg")
+
+    @property
+    def probabilities(self) -> Path:
+        """Npz of scores."""
+        return self.stem.with_name(f"{self.stem.name}.npz")
+
+    def files(self, config: PredictConfig) -> Iterator[Path]:
+        """What will be written."""
+        yield self.label_map
+        if config.overlay:
+            yield self.overlay
+        if config.save_probabilities:
+            yield self.probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResult:
+    """What was written, and which images could not be read and why."""
+
+    written: tuple[Path, ...]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """1 if an image failed."""
+        return 1 if self.failed else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"written": [str(path) for path in self.written], "failed": self.failed}
+
+    def to_table(self) -> str:
+        """How many, where, and what failed."""
+        maps = [path for path in self.written if path.suffix == ".png"]
+        lines = [f"{len(maps)} label map{'s' * (len(maps) != 1)} written"]
+        if maps:
+            lines[0] += f", the first is {maps[0]}"
+        if self.failed:
+            lines.append(f"{len(self.failed)} image{'s' * (len(self.failed) != 1)} failed:")
+            lines += [f"  {reason}" for reason in list(self.failed.values())[:NAMED]]
+        return "\n".join(lines)
+
+
+def run(config: PredictConfig) -> Job[PredictResult]:
+    """Predict; yields progress, returns what was written. A broken image does not stop the others.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read.
+        DataError: If no image is found.
+        OutputError: If an output exists and may not be overwritten, or cannot be written.
+    """
+    from atrous.inference.predictor import Predictor
+
+    plans = plan_outputs(config.images, config.output)
+    if not config.overwrite:
+        _refuse_existing(plans, config)
+    predictor = Predictor(
+        config.checkpoint,
+        device=config.device,
+        precision=config.precision,
+        scales=config.scales,
+        flip=config.flip,
+    )
+    written: list[Path] = []
+    failed: dict[str, str] = {}
+    for done, plan in enumerate(plans, start=1):
+        message = ""
+        try:
+            written += _predict(plan, predictor, config)
+        except DataError as error:
+            failed[str(plan.image)] = message = str(error)
+        yield Progress(done, len(plans), "predict", message=message)
+    return PredictResult(tuple(written), failed)
+
+
+def plan_outputs(patterns: tuple[str, ...], output: Path) -> tuple[Plan, ...]:
+    """Every image that the patterns name, once, and where its results go.
+
+    An image of a folder keeps its place below it. Two images that differ only in their ending (a.jpg, a.png)
+    keep it in the names of their results (a.jpg.png, a.png.png).
+
+    Raises:
+        DataError: If a pattern names nothing that is there.
+    """
+    relative = {path: place for pattern in patterns for path, place in _expand(pattern)}
+    stems = Counter(place.with_suffix("") for place in relative.values())
+    return tuple(
+        Plan(path, output / (place if stems[place.with_suffix("")] > 1 else place.with_suffix("")))
+        for path, place in relative.items()
+    )
+
+
+def _expand(pattern: str) -> Iterator[tuple[Path, Path]]:
+    """Images that a file name, folder or glob stands for, each with its place in the output."""
+    root = Path(pattern)
+    if root.is_dir():
+        found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            raise DataError(f"no image in {root}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+        yield from ((path, path.relative_to(root)) for path in found)
+    elif root.is_file():
+        yield root, Path(root.name)
+    else:
+        matches = sorted(Path(match) for match in glob.glob(pattern, recursive=True))
+        if not matches:
+            raise DataError(f"no file, folder or glob {pattern}; check the path")
+        for match in matches:
+            yield from _expand(str(match))
+
+
+def _refuse_existing(plans: tuple[Plan, ...], config: PredictConfig) -> None:
+    existing = [path for plan in plans for path in plan.files(config) if path.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise OutputError(
+            f"{existing[0]}{more} would be overwritten; add --overwrite or choose another --output"
+        )
+
+
+def _predict(plan: Plan, predictor: "Predictor", config: PredictConfig) -> Iterator[Path]:
+    """Write the results of one image; yields each path once it stands."""
+    import numpy as np
+
+    from atrous.data.images import write_image, write_label_map
+    from atrous.files import write_atomically
+
+    prediction = predictor(plan.image)
+    write_label_map(plan.label_map, prediction.label_map, predictor.label_set)
+    yield plan.label_map
+    if config.overlay:
+        write_image(plan.overlay, prediction.overlay(opacity=config.opacity))
+        yield plan.overlay
+    if config.save_probabilities:
+        probabilities = prediction.probabilities().astype(np.float16)
+        write_atomically(
+            plan.probabilities, lambda path: np.savez_compressed(path, probabilities=probabilities)
+        )
+        yield plan.probabilities
