@@ -14,6 +14,7 @@ from atrous.files import write_atomically
 
 FORMAT_VERSION = 1
 HEADER = "atrous"
+_FIELDS = {"network": str, "arguments": dict, "labels": dict, "normalization": dict, "progress": dict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +64,19 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
     tensors, header = load_tensors(path, device=device)
     version = header.get("format_version")
     if not isinstance(version, int):
-        raise CheckpointError(f"{path} holds tensors but no atrous checkpoint; make one with `atrous train`")
+        raise CheckpointError(
+            f"{path} holds no atrous checkpoint; give the model.safetensors that `atrous train` writes"
+        )
     if version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has checkpoint format {version}, this atrous reads up to {FORMAT_VERSION}: upgrade atrous"
+            f"{path} has checkpoint format {version}, this atrous reads {FORMAT_VERSION}; upgrade atrous"
         )
-    try:
-        return Checkpoint(
-            network=header["network"],
-            arguments=header["arguments"],
-            labels=header["labels"],
-            normalization=header["normalization"],
-            progress=header["progress"],
-            tensors=tensors,
-        )
-    except KeyError as error:
-        raise CheckpointError(f"{path} lacks {error} in its header; it was not written by atrous") from error
+    for name, kind in _FIELDS.items():
+        if not isinstance(header.get(name), kind):
+            raise CheckpointError(
+                f"{path} has no {name} in its header that atrous could have written; make it anew"
+            )
+    return Checkpoint(tensors=tensors, **{name: header[name] for name in _FIELDS})
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:

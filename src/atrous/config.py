@@ -1,11 +1,12 @@
 """Frozen dataclasses to and from TOML and JSON; an unknown key is an error that names its neighbor."""
 
 import difflib
+import json
 import tomllib
 import types
 import typing
-from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -42,15 +43,16 @@ def from_dict(cls: type[T], table: dict[str, Any], *, source: str) -> T:
         ConfigError: If a key is unknown or missing, or a value does not fit.
     """
     hints = typing.get_type_hints(cls)
-    known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+    known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
             raise ConfigError(f'{source}: unknown key "{key}"; {suggestion(key, known)}')
+    for key, field in known.items():
+        if key not in table and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f'{source}: the key "{key}" is missing; it has no default, so give it')
     values = {key: _convert(hints[key], value, f"{source}: {key}") for key, value in table.items()}
     try:
         return cls(**values)
-    except TypeError as error:
-        raise ConfigError(f"{source}: {_missing(error)}") from error
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
 
@@ -118,13 +120,6 @@ def _convert_scalar(hint: Any, value: Any, source: str) -> Any:
     return value
 
 
-def _missing(error: TypeError) -> str:
-    """The part of a constructor's complaint that names the missing keys."""
-    return f"missing{str(error).split('missing', 1)[-1]}".replace("positional ", "").replace(
-        "arguments", "keys"
-    )
-
-
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return to_dict(value)
@@ -135,7 +130,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _toml_lines(table: dict[str, Any], *, prefix: str) -> typing.Iterator[str]:
+def _toml_lines(table: dict[str, Any], *, prefix: str) -> Iterator[str]:
     for name, value in table.items():
         if not isinstance(value, dict):
             yield f"{name} = {_toml_value(value)}"
@@ -150,8 +145,9 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
+        return json.dumps(value, ensure_ascii=False).replace(
+            "\x7f", "\\u007f"
+        )  # JSON leaves DEL, TOML must not
     if isinstance(value, list):
         return f"[{', '.join(_toml_value(item) for item in value)}]"
     return repr(value)

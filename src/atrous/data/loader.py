@@ -1,14 +1,15 @@
 """Batches in an order that is a pure function of seed and position, read ahead by threads.
 
-Threads, not processes: Pillow and numpy release the interpreter's lock while they decode and resize, nothing is
-pickled, and a resumed run needs only the position it stopped at.
+Threads, not processes: Pillow and numpy release the interpreter's lock while they decode and resize, nothing
+is pickled, and a resumed run needs only the position it stopped at.
 """
 
 import functools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from atrous.data.samples import Samples
 from atrous.data.transforms import Augmentation, Crop, augment
 
 READ_AHEAD = 4  # batches
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,34 @@ def load_batches(
         generator = np.random.default_rng((seed, 1, position))
         return augment(sample, augmentation, generator, margin=margin)
 
+    for crops in read_ahead(load, batch_size=batch_size, numbers=numbers, num_threads=num_threads):
+        yield Batch(
+            images=torch.from_numpy(np.stack([crop.image for crop in crops])),
+            labels=torch.from_numpy(np.stack([crop.labels for crop in crops])),
+        )
+
+
+def read_ahead(
+    load: Callable[[int], T], *, batch_size: int, numbers: range, num_threads: int = 2
+) -> Iterator[list[T]]:
+    """What `load` gives for each position of the numbered batches, in order, a few batches ahead.
+
+    Args:
+        load: Called with a position, in several threads at once; its errors come when their batch is due.
+        batch_size: Positions a batch; batch n begins at position n * batch_size.
+        numbers: Of the batches.
+        num_threads: Threads that load; they end with the iterator.
+    """
     with ThreadPoolExecutor(num_threads) as threads:
-        pending: deque[list[Future[Crop]]] = deque()
+        pending: deque[list[Future[T]]] = deque()
         try:
             for number in numbers:
                 first = number * batch_size
                 pending.append([threads.submit(load, first + offset) for offset in range(batch_size)])
                 if len(pending) > READ_AHEAD:
-                    yield _collate(pending.popleft())
+                    yield [future.result() for future in pending.popleft()]
             while pending:
-                yield _collate(pending.popleft())
+                yield [future.result() for future in pending.popleft()]
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -85,11 +106,3 @@ def index_at(position: int, *, num_samples: int, seed: int) -> int:
 @functools.lru_cache(maxsize=4)
 def _epoch_order(num_samples: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, 0, epoch)).permutation(num_samples)
-
-
-def _collate(futures: list[Future[Crop]]) -> Batch:
-    crops = [future.result() for future in futures]
-    return Batch(
-        images=torch.from_numpy(np.stack([crop.image for crop in crops])),
-        labels=torch.from_numpy(np.stack([crop.labels for crop in crops])),
-    )

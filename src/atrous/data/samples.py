@@ -1,11 +1,12 @@
 """What training and evaluation ask of data: samples by number, and what their labels mean."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from atrous.data.folder import Sample
 from atrous.data.labels import LabelSet
 
 
+@runtime_checkable
 class Samples(Protocol):
     """A split of a data set, on disk or made up; safe to read from several threads."""
 

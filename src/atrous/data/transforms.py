@@ -42,7 +42,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A training sample: image uint8 (3, h, w) RGB with its reflected margin, labels uint8 (h, w)."""
+    """A training sample: image uint8 (3, H, W) RGB with its reflected margin, labels uint8 (h, w)."""
 
     image: UInt8[np.ndarray, "3 H W"]
     labels: UInt8[np.ndarray, "h w"]
@@ -79,7 +79,7 @@ def augment(
         :, _with_margin(columns, margin, image.shape[1])
     ]
     image = _recolor(image, augmentation.color, generator)
-    return Crop(np.ascontiguousarray(image.transpose(2, 0, 1)), _take_labels(labels, rows, columns))
+    return Crop(image.transpose(2, 0, 1), _take_labels(labels, rows, columns))
 
 
 def _resize(sample: Sample, factor: float) -> tuple[np.ndarray, np.ndarray]:
@@ -115,5 +115,5 @@ def _recolor(image: np.ndarray, strength: float, generator: np.random.Generator)
     shift = GREY * generator.uniform(-strength, strength)
     gains = 1 + generator.uniform(-strength / 4, strength / 4, 3)
     levels = np.arange(256)[:, None]
-    table = np.clip((levels - GREY) * contrast * gains + GREY + shift, 0, 255).astype(np.uint8)
+    table = np.clip((levels - GREY) * contrast * gains + GREY + shift, 0, 255).round().astype(np.uint8)
     return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)

@@ -1,6 +1,7 @@
 """From an image to a label for every pixel: normalization, margin, network, upsampling, in one place."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from atrous.checkpoint import load_checkpoint
 from atrous.data.images import read_image, rgb_from_pillow
@@ -99,7 +100,7 @@ class Predictor:
         if not self.scales or min(self.scales) <= 0:
             raise ConfigError(f"scales {self.scales} must be positive factors, at least one")
 
-    def __call__(self, image: Picture | Image.Image | str | Path) -> Prediction:
+    def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
         """Labels, probabilities and overlay of one image.
 
         Args:
@@ -127,11 +128,8 @@ class Predictor:
         margin = network.margin
         pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).permute(2, 0, 1)[None].float()
         images = pad_reflect(network.normalization.apply(pixels), [(margin, margin)] * 2)
-        was_training = network.training
-        network.eval()
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        with _evaluating(network), torch.inference_mode(), autocast(self.device, self.precision):
             logits = network(images.contiguous(memory_format=torch.channels_last))
-        network.train(was_training)
         return logits[0].float()
 
     def _flips(self) -> tuple[bool, ...]:
@@ -141,7 +139,7 @@ class Predictor:
         """Probabilities at every pixel of the image, seen at another size or mirrored."""
         height, width = pixels.shape[:2]
         seen = max(1, round(height * scale)), max(1, round(width * scale))
-        view = np.asarray(Image.fromarray(pixels).resize(seen[::-1], Image.Resampling.BILINEAR))
+        view = np.asarray(Image.fromarray(pixels).resize((seen[1], seen[0]), Image.Resampling.BILINEAR))
         cells = self.scores(view[:, ::-1] if mirrored else view)
         zoom = height / seen[0], width / seen[1]
         geometry = self.network.geometry
@@ -154,7 +152,19 @@ class Predictor:
         return (logits.flip(-1) if mirrored else logits).softmax(0)
 
 
-def _to_picture(image: Picture | Image.Image | str | Path) -> Picture:
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode for a while; every part is left in the mode it was in."""
+    training = [module for module in network.modules() if module.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _to_picture(image: np.ndarray | Image.Image | str | Path) -> Picture:
     if isinstance(image, (str, Path)):
         return read_image(Path(image))
     if isinstance(image, Image.Image):

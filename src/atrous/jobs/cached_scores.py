@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from atrous.files import write_atomically
 from atrous.data.labels import IGNORE
-from atrous.data.loader import index_at
+from atrous.data.loader import index_at, read_ahead
 from atrous.data.samples import Samples
+from atrous.files import write_atomically
 from atrous.inference.machine import Precision
 from atrous.inference.predictor import Predictor
 from atrous.jobs.progress import Job, Progress
@@ -78,16 +78,18 @@ class ScoreCache:
 
     def examples(self, stage: Stage, *, numbers: range, seed: int) -> Iterator[Example]:
         """Batches of score crops (b, k, y, x) and the labels that count."""
-        for number in numbers:
-            positions = range(number * stage.batch_size, (number + 1) * stage.batch_size)
-            crops = [self._crop(position, stage, seed) for position in positions]
+
+        def load(position: int) -> tuple[np.ndarray, np.ndarray]:
+            return self._crop(position, stage, seed)
+
+        for crops in read_ahead(load, batch_size=stage.batch_size, numbers=numbers):
             yield (
                 torch.from_numpy(np.stack([scores for scores, _ in crops])),
                 torch.from_numpy(np.stack([labels for _, labels in crops])),
             )
 
     def _crop(self, position: int, stage: Stage, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cells of one sample and their pixels' labels; beyond the map cells are reflected, labels ignored."""
+        """Cells of one sample and their pixels' labels; beyond the map reflected cells, ignored labels."""
         generator = np.random.default_rng((seed, 1, position))
         index = index_at(position, num_samples=len(self.dataset), seed=seed)
         mirrored = stage.mirror and bool(generator.random() < 0.5)

@@ -149,14 +149,20 @@ def plan_outputs(patterns: tuple[str, ...], output: Path) -> tuple[Plan, ...]:
     keep it in the names of their results (a.jpg.png, a.png.png).
 
     Raises:
-        DataError: If a pattern names nothing that is there.
+        DataError: If a pattern names nothing that is there, or two images would have the same results.
     """
     relative = {path: place for pattern in patterns for path, place in _expand(pattern)}
     stems = Counter(place.with_suffix("") for place in relative.values())
-    return tuple(
-        Plan(path, output / (place if stems[place.with_suffix("")] > 1 else place.with_suffix("")))
-        for path, place in relative.items()
-    )
+    plans: dict[Path, Plan] = {}
+    for path, place in relative.items():
+        stem = output / (place if stems[place.with_suffix("")] > 1 else place.with_suffix(""))
+        if stem in plans:
+            raise DataError(
+                f"{plans[stem].image} and {path} would have the same results; give the folder above both, or one "
+                "after the other with an --output each"
+            )
+        plans[stem] = Plan(path, stem)
+    return tuple(plans.values())
 
 
 def _expand(pattern: str) -> Iterator[tuple[Path, Path]]:

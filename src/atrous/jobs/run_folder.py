@@ -7,28 +7,43 @@
 | STAGE.safetensors      | the best network of a finished stage                                    |
 | last.safetensors       | weights and optimizer of the last saved step, for --resume              |
 | log.csv, curves.png    | loss, learning rate, speed and validation by step                       |
+| tensorboard/           | the same for TensorBoard, on request                                    |
+| scores/                | the front end's scores, as long as a context stage learns from them     |
 """
 
 import csv
 import io
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
 from atrous.errors import CheckpointError, OutputError
-from atrous.files import write_atomically
+from atrous.evaluation.metrics import Scores
+from atrous.files import write_atomically, write_text
+from atrous.models.contract import Normalization
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of log.csv; `step` counts from the start of the run, `waiting` is the share of time spent waiting for data."""
+    """One line of log.csv.
+
+    Attributes:
+        step: Counted from the start of the run.
+        stage: Name of the stage.
+        loss: Mean since the row before.
+        learning_rate: Of weights in pretrained layers.
+        images_per_second: Of all processes, validation left out.
+        waiting: Share of the time spent waiting for data.
+        val_mean_iou: Where this step was validated.
+    """
 
     step: int
     stage: str
@@ -46,14 +61,57 @@ class Position:
     Attributes:
         stage: Name of the stage under way.
         step: Updates of that stage behind it.
-        best_mean_iou: Best on validation in this stage; -1 before the first.
         rows: The log so far.
+        scores: On validation, of the best network of each stage so far.
     """
 
     stage: str
     step: int
-    best_mean_iou: float = -1.0
     rows: tuple[Row, ...] = ()
+    scores: Mapping[str, Scores] = field(default_factory=dict)
+
+    @property
+    def best_mean_iou(self) -> float | None:
+        """Best on validation in this stage; None before the first."""
+        return self.scores[self.stage].mean_iou if self.stage in self.scores else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "stage": self.stage,
+            "step": self.step,
+            "rows": [asdict(row) for row in self.rows],
+            "scores": {stage: scores.to_dict() for stage, scores in self.scores.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Position":
+        """The inverse of `to_dict`."""
+        rows = tuple(Row(**row) for row in fields["rows"])
+        scores = {stage: _scores(entry) for stage, entry in fields["scores"].items()}
+        return cls(fields["stage"], fields["step"], rows, scores)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that a resumed run needs besides its recipe and its data.
+
+    Attributes:
+        tensors: `network.*`, `optimizer.*`, and `average.*` where the stage keeps one.
+        position: Where the run stands.
+        normalization: Of the network; its starting weights may have set it.
+    """
+
+    tensors: dict[str, Tensor]
+    position: Position
+    normalization: Normalization
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors of `name`, without that prefix."""
+        prefix = f"{name}."
+        return {
+            key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +130,16 @@ class RunFolder:
         """What `--resume` reads."""
         return self.path / "last.safetensors"
 
+    @property
+    def scores(self) -> Path:
+        """Where the front end's scores are kept."""
+        return self.path / "scores"
+
+    @property
+    def events(self) -> Path:
+        """What TensorBoard reads."""
+        return self.path / "tensorboard"
+
     def stage_model(self, stage: str) -> Path:
         """The best network of a finished stage."""
         return self.path / f"{stage}.safetensors"
@@ -87,47 +155,69 @@ class RunFolder:
                 f"{self.path} holds a run already; add --resume to go on, or choose another --output"
             )
 
+    def refuse_missing(self) -> None:
+        """Make sure that there is a run to go on with.
+
+        Raises:
+            CheckpointError: If there is none.
+        """
+        if not self.last.exists():
+            raise CheckpointError(
+                f"{self.path} has no last.safetensors to resume; leave out --resume to start"
+            )
+
     def write_recipe(self, text: str) -> None:
         """Write recipe.toml."""
-        write_atomically(
-            self.path / "recipe.toml", lambda temporary: temporary.write_text(text, encoding="utf-8")
-        )
+        write_text(self.path / "recipe.toml", text)
 
     def save_model(self, checkpoint: Checkpoint) -> None:
         """Replace the best network."""
         save_checkpoint(self.model, checkpoint)
 
     def finish_stage(self, stage: str) -> None:
-        """Keep the best network of the stage under its own name."""
+        """Keep the best network of the stage under its own name, and drop what only the stage needed."""
         write_atomically(self.stage_model(stage), lambda temporary: shutil.copyfile(self.model, temporary))
+        shutil.rmtree(self.scores, ignore_errors=True)
 
-    def save_state(self, tensors: dict[str, Tensor], position: Position) -> None:
+    def save_state(self, state: State) -> None:
         """Write what a resumed run needs."""
-        save_tensors(self.last, tensors, {"state_version": STATE_VERSION, "position": asdict(position)})
+        header = {
+            "state_version": STATE_VERSION,
+            "position": state.position.to_dict(),
+            "normalization": state.normalization.to_dict(),
+        }
+        save_tensors(self.last, state.tensors, header)
 
-    def load_state(self) -> tuple[dict[str, Tensor], Position]:
+    def load_state(self) -> State:
         """What `save_state` wrote.
 
         Raises:
             CheckpointError: If there is nothing to resume, or the file is broken.
         """
-        if not self.last.exists():
-            raise CheckpointError(
-                f"{self.path} has no last.safetensors to resume; leave out --resume to start"
-            )
+        self.refuse_missing()
         tensors, header = load_tensors(self.last)
         if header.get("state_version") != STATE_VERSION:
             raise CheckpointError(f"{self.last} was written by another version of atrous; start a new run")
-        fields: dict[str, Any] = header["position"]
-        rows = tuple(Row(**row) for row in fields.pop("rows"))
-        return tensors, Position(**fields, rows=rows)
+        position = Position.from_dict(header["position"])
+        return State(tensors, position, Normalization.from_dict(header["normalization"]))
 
     def write_log(self, rows: Sequence[Row]) -> None:
-        """Write log.csv and draw curves.png."""
+        """Write log.csv."""
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(Row.__dataclass_fields__), lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-        write_atomically(
-            self.path / "log.csv", lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8")
-        )
+        write_text(self.path / "log.csv", text.getvalue())
+
+    def draw_curves(self) -> None:
+        """Draw curves.png from log.csv."""
+        from atrous.figures.canvas import save_figure
+        from atrous.figures.curves import draw_curves, read_log
+
+        save_figure(self.path / "curves.png", draw_curves(read_log(self.path / "log.csv")))
+
+
+def _scores(fields: dict[str, Any]) -> Scores:
+    """The inverse of `Scores.to_dict`."""
+    matrix = np.array(fields["confusion_matrix"], np.int64)
+    return Scores(**fields | {"absent_classes": tuple(fields["absent_classes"]), "confusion_matrix": matrix})

@@ -1,5 +1,6 @@
 """Train a network on a data set: front end, context module, both together; killed and resumed at will."""
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -69,6 +70,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.validate_every < 0 or self.save_every < 1:
             raise ConfigError("validate_every must be at least 0 and save_every at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}; it must be at least 0")
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -83,7 +86,7 @@ class TrainResult:
 
     Attributes:
         checkpoint: The network, ready for prediction.
-        scores: On the validation split, by stage; empty without one.
+        scores: Of the best network of each stage on the validation split; empty without one.
     """
 
     checkpoint: Path
@@ -107,6 +110,7 @@ def run(config: TrainConfig) -> Job[TrainResult]:
     """Train; yields progress, returns where the network is and how good.
 
     Raises:
+        CheckpointError: If there is no run to resume, or starting weights do not fit.
         ConfigError: If the recipe does not fit the data or the network.
         DataError: If the data has mistakes that training would trip over.
         OutputError: If the output folder holds a run already, or the disk is full.
@@ -119,14 +123,20 @@ def run(config: TrainConfig) -> Job[TrainResult]:
 
     folder = RunFolder(config.output)
     if config.resume:
+        folder.refuse_missing()
         saved = load_toml(folder.path / "recipe.toml", TrainConfig)
         config = replace(saved, output=config.output, data=config.data or saved.data, resume=True)
     else:
         folder.refuse_existing()
+        if config.data is None:
+            raise ConfigError(
+                "no data given; give the folder of a data set, or --resume with the --output of a run"
+            )
         reasons: tuple[str, ...] = ()
         if not config.stages:
             config, reasons = yield from _pick(config)
-        folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
+        if is_first_process():
+            folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
     return (yield from train_network(config))
 
 
@@ -135,15 +145,17 @@ def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
     from atrous.data.open import open_dataset
     from atrous.jobs.pick import look_at, pick
 
-    if config.data is None:
-        raise ConfigError(
-            "no data given; give the folder of a data set, or --resume with the --output of a run"
-        )
+    assert config.data is not None
     dataset = open_dataset(config.data, config.train_split)
     choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)
     for reason in choice.reasons:
         yield Progress(0, 0, "pick", message=reason)
     return choice.config, choice.reasons
+
+
+def is_first_process() -> bool:
+    """Whether this process is alone, or the first of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def train(config: TrainConfig) -> TrainResult:

@@ -9,6 +9,7 @@ from torch import Tensor
 from atrous.data.loader import Batch, load_batches
 from atrous.data.samples import Samples
 from atrous.data.transforms import Augmentation
+from atrous.jobs.cached_scores import ScoreCache
 from atrous.models.contract import DenseNetwork
 from atrous.training.loop import Example
 from atrous.training.settings import Stage
@@ -57,6 +58,14 @@ def score_examples(
         with torch.no_grad(), fabric.autocast():
             scores = front_end(images)
         yield scores.float(), labels
+
+
+def cached_examples(
+    cache: ScoreCache, stage: Stage, *, fabric: Fabric, seed: int, start: int
+) -> Iterator[Example]:
+    """The same from scores on disk."""
+    for scores, labels in cache.examples(stage, numbers=batch_numbers(stage, start, fabric), seed=seed):
+        yield fabric.to_device(scores), fabric.to_device(labels)
 
 
 def _normalized(batch: Batch, network: DenseNetwork, fabric: Fabric) -> Tensor:

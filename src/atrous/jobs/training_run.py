@@ -1,6 +1,8 @@
 """A whole training run: data, network, stages, in the order of the recipe, from wherever it stopped."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -9,13 +11,14 @@ from torch import Tensor
 
 from atrous.data.open import open_dataset
 from atrous.data.samples import Samples
-from atrous.evaluation.metrics import Scores
 from atrous.inference.machine import computes_in_bfloat16, pick_device
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
-from atrous.jobs.run_folder import Position, RunFolder
+from atrous.jobs.run_folder import Position, Row, RunFolder, State
+from atrous.jobs.stage_plan import StagePlan, plan_stages
+from atrous.jobs.tensorboard import tensorboard_events
 from atrous.jobs.train import STAGES, TrainConfig, TrainResult
-from atrous.jobs.training_stage import Bench, StageRun, under
+from atrous.jobs.training_stage import Bench, StageRun
 from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork
 from atrous.models.pretrained import initialize_
@@ -25,29 +28,29 @@ from atrous.training.losses import median_frequency_weights
 def train_network(config: TrainConfig) -> Job[TrainResult]:
     """Run the stages of the config that are not done yet; see `atrous.jobs.train.run`."""
     folder = RunFolder(config.output)
-    tensors, position = folder.load_state() if config.resume else ({}, None)
+    state = folder.load_state() if config.resume else None
+    assert config.data is not None
     train_set = open_dataset(config.data, config.train_split)
     val_set = open_dataset(config.data, config.val_split) if config.val_split else None
     fabric = launch(config)
-    network = _start_network(config, train_set, under("network.", tensors)).to(fabric.device)
+    config = fabric.broadcast(config)  # a picked recipe depends on the speed that each process measured
+    network = _start_network(config, train_set, state).to(fabric.device)
     class_weights = None
     if any(stage.class_weights == "median_frequency" for stage in config.stages.values()):
         class_weights = yield from _class_weights(train_set)
-    scores: dict[str, Scores] = {}
-    with listen() as wish:
-        bench = Bench(config, fabric, network, train_set, val_set, folder, wish, class_weights)
-        for name in config.stages:
-            if position is not None and _is_done(name, position, config):
-                if not folder.stage_model(name).exists():
-                    folder.finish_stage(name)
+    plans = plan_stages(config, network, class_weights)
+    position = state.position if state else Position(plans[0].name, 0)
+    with listen() as wish, _log(config, folder, position, fabric) as log:
+        bench = Bench(config, fabric, network, train_set, val_set, folder, wish, log)
+        for plan in plans:
+            if _is_done(plan, position):
+                if fabric.is_global_zero and not folder.stage_model(plan.name).exists():
+                    folder.finish_stage(plan.name)  # it was killed between its last two lines
                 continue
-            if position is None or position.stage != name:
-                position, tensors = Position(name, 0, rows=position.rows if position else ()), {}
-            stage_run = StageRun(bench, name, position, tensors)
-            if stage_scores := (yield from stage_run.run()):
-                scores[name] = stage_scores
-            position = stage_run.position
-    return TrainResult(folder.model, scores)
+            if position.stage != plan.name:
+                position, state = Position(plan.name, 0, position.rows, position.scores), None
+            position = yield from StageRun(bench, plan, position, state).run()
+    return TrainResult(folder.model, dict(position.scores))
 
 
 def launch(config: TrainConfig) -> Fabric:
@@ -57,7 +60,7 @@ def launch(config: TrainConfig) -> Fabric:
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // processes
     fabric = Fabric(
         accelerator=device.type,
-        devices=processes,
+        devices=processes if device.index is None else [device.index],
         num_nodes=nodes,
         strategy="ddp" if processes * nodes > 1 else "auto",
         precision="bf16-mixed" if computes_in_bfloat16(device, config.precision) else "32-true",
@@ -66,7 +69,7 @@ def launch(config: TrainConfig) -> Fabric:
     return fabric
 
 
-def _start_network(config: TrainConfig, train_set: Samples, tensors: dict[str, Tensor]) -> DenseNetwork:
+def _start_network(config: TrainConfig, train_set: Samples, state: State | None) -> DenseNetwork:
     """The network with the weights it starts from: the seed's, the given file's, or the resumed run's."""
     torch.manual_seed(config.seed)
     network = build_network(
@@ -75,25 +78,35 @@ def _start_network(config: TrainConfig, train_set: Samples, tensors: dict[str, T
         context_module=config.context_module,
         noise=config.noise,
     )
-    if config.init is not None:
-        initialize_(network, config.init)  # also on resume: it may set the normalization
-    if tensors:
-        network.load_state_dict(tensors)
+    if state is not None:
+        network.load_state_dict(state.part("network"))
+        network.use_normalization_(state.normalization)
+    elif config.init is not None:
+        initialize_(network, config.init)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _class_weights(train_set: Samples) -> Job[Tensor]:
     """Median-frequency weights of the labels of all training samples."""
-    pixel_counts = np.zeros(256, np.int64)
-    for index in range(len(train_set)):
-        pixel_counts += np.bincount(train_set[index].labels.ravel(), minlength=256)
-        yield Progress(index + 1, len(train_set), "class frequencies")
     num_classes = train_set.label_set.num_classes
-    return median_frequency_weights(torch.from_numpy(pixel_counts[:num_classes]))
+    pixel_counts = np.zeros((len(train_set), num_classes), np.int64)
+    for index in range(len(train_set)):
+        pixel_counts[index] = np.bincount(train_set[index].labels.ravel(), minlength=256)[:num_classes]
+        yield Progress(index + 1, len(train_set), "class frequencies")
+    return median_frequency_weights(pixel_counts)
 
 
-def _is_done(name: str, position: Position, config: TrainConfig) -> bool:
+def _log(
+    config: TrainConfig, folder: RunFolder, position: Position, fabric: Fabric
+) -> AbstractContextManager[Callable[[Row], None]]:
+    """Where rows of the log go besides log.csv: to TensorBoard on request, from the first process."""
+    if config.tensorboard and fabric.is_global_zero:
+        return tensorboard_events(folder.events, last_step=position.rows[-1].step if position.rows else 0)
+    return nullcontext(lambda _: None)
+
+
+def _is_done(plan: StagePlan, position: Position) -> bool:
     """Whether the stage lies behind the position."""
-    if name == position.stage:
-        return position.step >= config.stages[name].num_steps
-    return STAGES.index(name) < STAGES.index(position.stage)
+    if plan.name == position.stage:
+        return position.step >= plan.stage.num_steps
+    return STAGES.index(plan.name) < STAGES.index(position.stage)

@@ -1,39 +1,36 @@
-"""One stage of a training run: the module it trains, its updates, validations and saves."""
+"""One stage of a training run under way: its updates, validations and saves."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from signal import SIGTERM
 
+import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from atrous.data.samples import Samples
-from atrous.errors import ConfigError, StoppedError
-from atrous.evaluation.metrics import Scores
+from atrous.errors import StoppedError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import Job, Progress
-from atrous.jobs.run_folder import Position, Row, RunFolder
-from atrous.jobs.train import STAGES, TrainConfig
-from atrous.jobs.training_data import batch_numbers, image_examples, score_examples
+from atrous.jobs.run_folder import Position, Row, RunFolder, State
+from atrous.jobs.stage_plan import StagePlan
+from atrous.jobs.train import TrainConfig
+from atrous.jobs.training_data import cached_examples, image_examples, score_examples
 from atrous.jobs.validation import validate
 from atrous.models.catalog import FRONT_ENDS, to_checkpoint
-from atrous.models.contract import DenseNetwork, LogitGeometry
+from atrous.models.contract import DenseNetwork
 from atrous.models.dilated_net import DilatedNet
-from atrous.ops.resample import upsample_logits
-from atrous.training.loop import Example, Rule, Trainee, Update, fit
-from atrous.training.losses import build_loss
+from atrous.training.average import adopt_, averaged, build_average
+from atrous.training.loop import Example, Trainee, Update, fit
 from atrous.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer_
-from atrous.training.schedule import learning_rate_factor
-from atrous.training.settings import Stage
 
 LOG_EVERY = 10  # updates
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all stages of a run share."""
+    """What all stages of a run share; `log` is told every row of the log."""
 
     config: TrainConfig
     fabric: Fabric
@@ -42,7 +39,7 @@ class Bench:
     val_set: Samples | None
     folder: RunFolder
     wish: Wish
-    class_weights: Tensor | None = None
+    log: Callable[[Row], None]
 
 
 class StageRun:
@@ -50,239 +47,185 @@ class StageRun:
 
     Args:
         bench: What all stages share.
-        name: front_end, context or joint.
-        position: Where the stage stands; step 0 at its start.
-        tensors: State to resume from; empty at the start.
+        plan: What the stage trains and how.
+        position: Where it stands; step 0 at its start.
+        state: To resume from; None at the start.
     """
 
-    def __init__(self, bench: Bench, name: str, position: Position, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, bench: Bench, plan: StagePlan, position: Position, state: State | None) -> None:
         self.bench = bench
-        self.name = name
-        self.stage = bench.config.stages[name]
+        self.plan = plan
         self.position = position
-        self.scores: Scores | None = None
         self.cache: ScoreCache | None = None
-        self.subject, self.module = _parts(bench.network, name)
-        _check(self.stage, self.subject)
-        self.optimizer = build_optimizer(self.module, self.stage, new_layers=_new_layers(self.module))
-        self.average = None
-        if self.stage.ema_decay:
-            averaging = get_ema_multi_avg_fn(self.stage.ema_decay)
-            self.average = AveragedModel(self.module, multi_avg_fn=averaging)
-        if tensors:
-            restore_optimizer_(self.optimizer, under("optimizer.", tensors))
+        self.optimizer = build_optimizer(plan.module, plan.stage, new_layers=plan.new_layers)
+        decay = plan.stage.ema_decay
+        self.average = build_average(plan.module, decay=decay) if decay else None
+        if state is not None:
+            restore_optimizer_(self.optimizer, state.part("optimizer"))
             if self.average is not None:
-                self.average.load_state_dict(under("average.", tensors))
+                self.average.load_state_dict(state.part("average"))
 
-    def run(self) -> Job[Scores | None]:
-        """Train from where the position says to the end of the stage; returns the last validation.
+    def run(self) -> Job[Position]:
+        """Train from where the position says to the end of the stage; returns the position there.
+
+        Averaged weights, where the stage keeps them, become the network's at the end: the next stage, and
+        whoever resumes there, goes on from what was validated.
 
         Raises:
             StoppedError: If somebody asked to stop; the state is saved.
         """
+        if self.position.step == 0:
+            self._save(draw=False)  # a run can be resumed from its first second, and a full disk shows at once
         yield from self._fill_cache()
         recent: list[Update] = []
-        for update in self._updates():
-            recent.append(update)
-            self.position = replace(self.position, step=update.step)
-            finished = update.step == self.stage.num_steps
-            if finished or update.step % LOG_EVERY == 0:
-                self._log(recent)
-                recent = []
-            if finished or _due(self.bench.config.validate_every, update.step):
-                yield from self._validate()
-            if finished or self.bench.wish.stop or _due(self.bench.config.save_every, update.step):
-                self._save()
-            if self.bench.wish.stop and not finished:
-                raise StoppedError(
-                    f"stopped after step {update.step} of {self.name}, all saved; add --resume to go on"
-                )
-            yield self._progress(update)
-        self.bench.folder.finish_stage(self.name)
-        return self.scores
+        with closing(self._updates()) as updates:
+            for update in updates:
+                recent.append(update)
+                signal = self._signal()
+                finished = update.step == self.plan.stage.num_steps
+                self.position = replace(self.position, step=update.step)
+                if finished and self.average is not None:
+                    adopt_(self.plan.module, self.average)
+                mean_iou = None
+                if validated := finished or _due(self.bench.config.validate_every, update.step):
+                    mean_iou = yield from self._validate()
+                if validated or update.step % LOG_EVERY == 0:
+                    self._log(recent, mean_iou)
+                    recent = []
+                if validated or signal or _due(self.bench.config.save_every, update.step):
+                    self._save(draw=validated or signal != 0)
+                if signal and not finished:
+                    raise self._stopped(signal)
+                yield self._progress(update)
+        if self.bench.fabric.is_global_zero:
+            self.bench.folder.finish_stage(self.plan.name)
+        return self.position
 
-    def _updates(self) -> Iterator[Update]:
+    def _updates(self) -> Generator[Update, None, None]:
         """Updates from the position on, on data that fits the stage."""
-        bench, stage = self.bench, self.stage
-        module, optimizer = bench.fabric.setup(self.module, self.optimizer)
-        self.module.train()
-        examples = self._examples()
-        rule = Rule(_objective(stage, self.subject.geometry, bench.class_weights), _schedule(stage),
-                    accumulate=stage.accumulate, seed=bench.config.seed)  # fmt: skip
-        steps = range(self.position.step, stage.num_steps)
-        yield from fit(
-            Trainee(module, optimizer, self.average), examples, fabric=bench.fabric, rule=rule, steps=steps
-        )
+        fabric, plan = self.bench.fabric, self.plan
+        module, optimizer = fabric.setup(plan.module, self.optimizer)
+        plan.subject.eval()
+        plan.module.train()
+        steps = range(self.position.step, plan.stage.num_steps)
+        trainee = Trainee(module, optimizer, self.average)
+        yield from fit(trainee, self._examples(), fabric=fabric, rule=plan.rule, steps=steps)
 
     def _examples(self) -> Iterator[Example]:
         """Crops of images; for the context stage, of the front end's scores."""
-        bench, stage, start = self.bench, self.stage, self.position.step
-        seed = bench.config.seed * len(STAGES) + STAGES.index(self.name)
+        fabric, data, plan, start = self.bench.fabric, self.bench.train_set, self.plan, self.position.step
+        seed, stage, subject = plan.data_seed, plan.stage, plan.subject
         if self.cache is not None:
-            return self.cache.examples(stage, numbers=batch_numbers(stage, start, bench.fabric), seed=seed)
-        if self.name == "context" and isinstance(self.subject, DilatedNet):
-            front_end = self.subject.front_end
-            return score_examples(
-                bench.train_set, front_end, stage, fabric=bench.fabric, seed=seed, start=start
-            )
-        return image_examples(
-            bench.train_set, self.subject, stage, fabric=bench.fabric, seed=seed, start=start
-        )
+            return cached_examples(self.cache, stage, fabric=fabric, seed=seed, start=start)
+        if plan.name == "context" and isinstance(subject, DilatedNet):
+            return score_examples(data, subject.front_end, stage, fabric=fabric, seed=seed, start=start)
+        return image_examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
 
     def _fill_cache(self) -> Job[None]:
-        """Have the front end's scores on disk before the context module needs them; the first process writes."""
-        bench, subject = self.bench, self.subject
-        if self.name != "context" or not isinstance(subject, DilatedNet) or not can_cache(self.stage):
+        """Have the front end's scores on disk before the context module needs them."""
+        bench, stage, subject = self.bench, self.plan.stage, self.plan.subject
+        if self.plan.name != "context" or not isinstance(subject, DilatedNet) or not can_cache(stage):
             return
-        self.cache = ScoreCache.of(subject.front_end, bench.train_set, bench.folder.path / "scores")
-        if bench.fabric.global_rank == 0:
+        self.cache = ScoreCache.of(subject.front_end, bench.train_set, bench.folder.scores)
+        if bench.fabric.is_global_zero:
             device, precision = str(bench.fabric.device), bench.config.precision
-            yield from self.cache.fill(
-                subject.front_end, mirror=self.stage.mirror, device=device, precision=precision
-            )
+            for progress in self.cache.fill(
+                subject.front_end, mirror=stage.mirror, device=device, precision=precision
+            ):
+                yield progress
+                if bench.wish.stop:
+                    break
         bench.fabric.barrier()
+        if signal := self._signal():
+            raise self._stopped(signal)
 
-    def _log(self, recent: Sequence[Update]) -> None:
+    def _validate(self) -> Job[float | None]:
+        """Score the network, averaged where the stage wants that, and keep the best of the stage."""
+        bench, position = self.bench, self.position
+        with averaged(self.plan.module, self.average):
+            if bench.val_set is None:
+                self._save_model()
+                return None
+            scores = yield from validate(
+                self.plan.subject, bench.val_set, fabric=bench.fabric, precision=bench.config.precision
+            )
+            best = position.best_mean_iou
+            if best is None or scores.mean_iou > best:
+                self.position = replace(position, scores={**position.scores, self.plan.name: scores})
+                self._save_model()
+        text = f"mean IoU {100 * scores.mean_iou:.1f} on {bench.config.val_split}"
+        message = f"{self.plan.name}, step {position.step}: {text}"
+        yield Progress(position.step, self.plan.stage.num_steps, self.plan.name, message=message)
+        return scores.mean_iou
+
+    def _log(self, recent: Sequence[Update], mean_iou: float | None) -> None:
         """Add a row with the means of the recent updates."""
         seconds = sum(update.seconds for update in recent)
+        num_images = sum(update.num_images for update in recent) * self.bench.fabric.world_size
         row = Row(
-            step=recent[-1].step,
-            stage=self.name,
+            step=self.plan.first_step + recent[-1].step,
+            stage=self.plan.name,
             loss=sum(update.loss for update in recent) / len(recent),
-            learning_rate=self.stage.learning_rate * recent[-1].learning_rate_factor,
-            images_per_second=sum(update.num_images for update in recent)
-            * self.bench.fabric.world_size
-            / seconds,
+            learning_rate=self.plan.stage.learning_rate * recent[-1].learning_rate_factor,
+            images_per_second=num_images / seconds,
             waiting=sum(update.waiting for update in recent) / seconds,
+            val_mean_iou=mean_iou,
         )
         self.position = replace(self.position, rows=(*self.position.rows, row))
-
-    def _validate(self) -> Job[None]:
-        """Score the network as it is, and keep it if it is the best of this stage."""
-        bench, best = self.bench, self.position.best_mean_iou
-        with _averaged(self.module, self.average):
-            if bench.val_set is not None:
-                self.scores = yield from validate(
-                    self.subject, bench.val_set, fabric=bench.fabric, precision=bench.config.precision
-                )
-                mean_iou = self.scores.mean_iou
-                rows = self.position.rows
-                if rows:
-                    rows = (*rows[:-1], replace(rows[-1], val_mean_iou=mean_iou))
-                self.position = replace(self.position, best_mean_iou=max(best, mean_iou), rows=rows)
-                yield self._message(f"mean IoU {100 * mean_iou:.1f} on {bench.config.val_split}")
-            if bench.val_set is None or self.position.best_mean_iou > best:
-                self._save_model()
-        self.module.train()
+        self.bench.log(row)
 
     def _save_model(self) -> None:
         """Write the subject as model.safetensors; only the first process writes."""
-        bench, config = self.bench, self.bench.config
-        if bench.fabric.global_rank:
+        bench, config, subject = self.bench, self.bench.config, self.plan.subject
+        if not bench.fabric.is_global_zero:
             return
-        whole = self.subject is bench.network
-        name = config.network if whole else FRONT_ENDS.get(config.network, config.network)
+        whole = subject is bench.network
         checkpoint = to_checkpoint(
-            self.subject,
-            name=name,
+            subject,
+            name=config.network if whole else FRONT_ENDS.get(config.network, config.network),
             context_module=config.context_module if whole else "none",
             labels=bench.train_set.label_set.to_dict(),
             progress={
-                "stage": self.name,
+                "stage": self.plan.name,
                 "step": self.position.step,
                 "seed": config.seed,
-                "val_mean_iou": None if self.scores is None else self.scores.mean_iou,
+                "val_mean_iou": self.position.best_mean_iou,
             },
         )
         bench.folder.save_model(checkpoint)
 
-    def _save(self) -> None:
-        """Write the state for --resume, the log and the curves; only the first process writes."""
-        if self.bench.fabric.global_rank:
+    def _save(self, *, draw: bool) -> None:
+        """Write the state for --resume, the log and maybe the curves; only the first process writes."""
+        if not self.bench.fabric.is_global_zero:
             return
         tensors = {f"network.{name}": value for name, value in self.bench.network.state_dict().items()}
         tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        self.bench.folder.save_state(tensors, self.position)
+        self.bench.folder.save_state(State(tensors, self.position, self.bench.network.normalization))
         self.bench.folder.write_log(self.position.rows)
+        if draw and self.position.rows:
+            self.bench.folder.draw_curves()
+
+    def _signal(self) -> int:
+        """The signal by which any process was asked to stop, or 0; all processes hear the same."""
+        own = torch.tensor(self.bench.wish.signal)
+        return int(self.bench.fabric.all_reduce(own, reduce_op="max"))  # type: ignore[arg-type]
+
+    def _stopped(self, signal: int) -> StoppedError:
+        where = f"after step {self.position.step} of {self.plan.name}"
+        return StoppedError(
+            f"stopped {where}, all saved; add --resume to go on",
+            exit_code=0 if signal == SIGTERM else 128 + signal,
+        )
 
     def _progress(self, update: Update) -> Progress:
         rate = update.num_images * self.bench.fabric.world_size / update.seconds
         values = {"loss": f"{update.loss:.3f}", "images/s": f"{rate:.1f}"}
-        if self.position.best_mean_iou >= 0:
+        if self.position.best_mean_iou is not None:
             values["val mean IoU"] = f"{100 * self.position.best_mean_iou:.1f}"
-        return Progress(update.step, self.stage.num_steps, self.name, values)
-
-    def _message(self, text: str) -> Progress:
-        step = self.position.step
-        return Progress(step, self.stage.num_steps, self.name, message=f"{self.name}, step {step}: {text}")
-
-
-def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose name starts with the prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _parts(network: DenseNetwork, stage: str) -> tuple[DenseNetwork, nn.Module]:
-    """What a stage leaves behind and validates, and the part of it that it trains."""
-    if stage == "joint":
-        return network, network
-    if isinstance(network, DilatedNet):
-        return (network.front_end, network.front_end) if stage == "front_end" else (network, network.context)
-    if stage == "context":
-        raise ConfigError(
-            "the context stage needs a context module; set context_module to basic or large, or num_steps to 0"
-        )
-    return network, network
-
-
-def _new_layers(module: nn.Module) -> Sequence[str]:
-    return module.new_layers() if isinstance(module, DenseNetwork) else ()
-
-
-def _check(stage: Stage, subject: DenseNetwork) -> None:
-    stride = subject.output_stride
-    if stage.loss_stride > stride:
-        raise ConfigError(
-            f"loss_stride {stage.loss_stride} is beyond the network's output stride; at most {stride}"
-        )
+        return Progress(update.step, self.plan.stage.num_steps, self.plan.name, values)
 
 
 def _due(every: int, step: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _schedule(stage: Stage) -> Callable[[int], float]:
-    return lambda step: learning_rate_factor(
-        step, num_steps=stage.num_steps, schedule=stage.schedule, warmup_steps=stage.warmup_steps
-    )
-
-
-def _objective(
-    stage: Stage, geometry: LogitGeometry, class_weights: Tensor | None
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The stage's loss where its labels lie: on its own cells, or on logits upsampled to the labels' grid."""
-    loss = build_loss(stage.loss, class_weights=class_weights if stage.class_weights != "none" else None)
-    stride, center = geometry.output_stride / stage.loss_stride, geometry.center / stage.loss_stride
-
-    def objective(logits: Tensor, labels: Tensor) -> Tensor:
-        if stage.loss_stride < geometry.output_stride:
-            logits = upsample_logits(logits, labels.shape[1:], stride=stride, center=center)
-        return loss(logits, labels)
-
-    return objective
-
-
-@contextmanager
-def _averaged(module: nn.Module, average: AveragedModel | None) -> Iterator[None]:
-    """The module with its averaged weights for a while."""
-    if average is None:
-        yield
-        return
-    own = {name: value.detach().clone() for name, value in module.state_dict().items()}
-    module.load_state_dict(average.module.state_dict())
-    try:
-        yield
-    finally:
-        module.load_state_dict(own)

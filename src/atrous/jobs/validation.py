@@ -26,7 +26,7 @@ def validate(network: DenseNetwork, dataset: Samples, *, fabric: Fabric, precisi
 
 def _sum_over_processes(counts: Counts, fabric: Fabric) -> Counts:
     summed = (
-        fabric.all_reduce(torch.from_numpy(part), reduce_op="sum").numpy()  # type: ignore[union-attr]
+        fabric.all_reduce(torch.from_numpy(part), reduce_op="sum").cpu().numpy()  # type: ignore[union-attr]
         for part in (counts.confusion, counts.boundary)
     )
     return Counts(*summed)

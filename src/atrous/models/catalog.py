@@ -24,13 +24,13 @@ CATALOG: dict[str, Callable[[int], DenseNetwork]] = {
     "compact_context": compact_context,
 }
 
-
+# What each network with a context module stands on.
 FRONT_ENDS = {
     "dilation8": "frontend",
     "dilation8_large": "frontend",
     "dilation8_light": "frontend_light",
     "compact_context": "compact",
-}  # what each network with a context module stands on
+}
 
 
 def build_network(
@@ -45,12 +45,18 @@ def build_network(
         noise: Standard deviation of that module's initial weights off the identity.
 
     Raises:
-        ConfigError: If the name is unknown, the number not positive, or the network has a context module already.
+        ConfigError: If the name is unknown, the number not positive, the network has a context module
+            already, or noise is given without a context module.
     """
     if name not in CATALOG:
         raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
     if num_classes < 1:
         raise ConfigError(f"{num_classes} classes make no network; give at least 1")
+    if noise and context_module == "none":
+        raise ConfigError(
+            f"noise {noise} is for a context module put on top of a front end; choose one, such as "
+            f'network "{FRONT_ENDS.get(name, name)}" with context_module "basic", or leave noise out'
+        )
     network = CATALOG[name](num_classes)
     if context_module == "none":
         return network
@@ -58,11 +64,8 @@ def build_network(
         raise ConfigError(
             f'"{name}" has a context module already; choose a front end, or context_module "none"'
         )
-    if context_module not in ("basic", "large"):
-        raise ConfigError(f'a context module is "basic" or "large", not "{context_module}"')
-    return DilatedNet(
-        front_end=network, context=ContextModule(num_classes, variant=context_module, noise=noise)
-    )
+    context = ContextModule(num_classes, variant=context_module, noise=noise)
+    return DilatedNet(front_end=network, context=context)
 
 
 def load_network(path: str | Path) -> DenseNetwork:
@@ -82,13 +85,18 @@ def network_of(checkpoint: Checkpoint, *, source: str) -> DenseNetwork:
     """
     try:
         network = build_network(checkpoint.network, **checkpoint.arguments)
-        network.load_state_dict(checkpoint.tensors)
-    except (ConfigError, TypeError, RuntimeError) as error:
+    except (ConfigError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
-            f'{source} does not fit the network "{checkpoint.network}": {reason}'
+            f"{source} describes a network that this atrous cannot build: {reason}"
         ) from error
-    network.normalization = Normalization.from_dict(checkpoint.normalization)
+    if misfits := network.misfits(checkpoint.tensors):
+        raise CheckpointError(
+            f'{source} holds no weights of a "{checkpoint.network}" with {network.num_classes} classes: '
+            f"{len(misfits)} tensors are missing, too many, or of another shape, such as {misfits[0]}"
+        )
+    network.load_state_dict(checkpoint.tensors)
+    network.use_normalization_(Normalization.from_dict(checkpoint.normalization))
     return network.eval()
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.layers.blocks import CeilMaxPool
+from atrous.layers.init import he_normal_
 from atrous.models.context import ContextModule
 from atrous.models.contract import PLAIN_RGB, DenseNetwork, LogitGeometry
 from atrous.models.dilated_net import DilatedNet
@@ -24,7 +25,7 @@ class CompactFrontEnd(DenseNetwork):
         width: Channels of the first stage; the next have two and four times as many.
     """
 
-    def __init__(self, num_classes: int, *, width: int = 12) -> None:
+    def __init__(self, num_classes: int, *, width: int = 16) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.normalization = PLAIN_RGB
@@ -34,9 +35,7 @@ class CompactFrontEnd(DenseNetwork):
         for stage, channels in enumerate((width, 2 * width, 4 * width), start=1):
             for index in (1, 2):
                 conv = nn.Conv2d(in_channels, channels, 3, padding=1)
-                nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-                layers[f"conv{stage}_{index}"] = conv
+                layers[f"conv{stage}_{index}"] = he_normal_(conv)
                 layers[f"relu{stage}_{index}"] = nn.ReLU(inplace=True)
                 in_channels = channels
             if stage < 3:

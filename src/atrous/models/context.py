@@ -10,9 +10,7 @@
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,13 +20,12 @@ from atrous.layers.init import identity_
 DILATIONS = (1, 1, 2, 4, 8, 16, 1)
 LARGE_CHANNELS = (2, 2, 4, 8, 16, 32, 32)  # times C; table 1
 
-Variant = Literal["basic", "large"]
-
 
 class ContextModule(nn.Module):
     """Seven dilated 3x3 convolutions and a 1x1, started as the identity.
 
-    A fresh module without noise computes exactly max(logits, 0).
+    A fresh module without noise computes max(logits, 0): exactly, but that "large" adds up 32 equal parts in
+    floating point.
 
     Args:
         num_classes: C, channels in and out.
@@ -37,37 +34,40 @@ class ContextModule(nn.Module):
         noise: Standard deviation of the initial weights off the identity; the released filler uses 0.01.
         padding: "layers", each layer pads its dilation, or "input", the logits once by the sum of all
             (33 for the default dilations), as the released VOC network does.
+
+    Raises:
+        ConfigError: If the variant, the padding, a dilation or the noise is none that exists.
     """
 
     def __init__(
         self,
         num_classes: int,
         *,
-        variant: Variant = "basic",
+        variant: str = "basic",
         dilations: Sequence[int] = DILATIONS,
         noise: float = 0.0,
-        padding: Literal["layers", "input"] = "layers",
+        padding: str = "layers",
     ) -> None:
         super().__init__()
-        if any(dilation < 1 for dilation in dilations):
-            raise ConfigError(f"dilations {tuple(dilations)} must all be at least 1")
-        widths = _widths(variant, len(dilations))
+        if not dilations or min(dilations) < 1:
+            raise ConfigError(
+                f"dilations {tuple(dilations)} make no context module; give one or more of at least 1"
+            )
         self.num_classes = num_classes
-        self.input_padding = sum(dilations) if padding == "input" else 0
+        self.receptive_field = 1 + 2 * sum(dilations)  # cells; 67 for the default
+        widths, paddings = _widths(variant, len(dilations)), _paddings(padding, dilations)
         layers: list[nn.Module] = []
         in_channels = num_classes
-        for width, dilation in zip(widths, dilations, strict=True):
-            layer_padding = dilation if padding == "layers" else 0
-            conv = nn.Conv2d(in_channels, width * num_classes, 3, dilation=dilation, padding=layer_padding)
+        for width, dilation, zeros in zip(widths, dilations, paddings, strict=True):
+            conv = nn.Conv2d(in_channels, width * num_classes, 3, dilation=dilation, padding=zeros)
             layers += [identity_(conv, num_groups=num_classes, noise=noise), nn.ReLU(inplace=True)]
             in_channels = width * num_classes
         last = nn.Conv2d(in_channels, num_classes, 1)
         self.layers = nn.Sequential(*layers, identity_(last, num_groups=num_classes, noise=noise))
-        self.receptive_field = 1 + 2 * sum(dilations)  # cells; 67 for the default
 
     def forward(self, logits: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
         """Logits of the same shape that know `receptive_field` x `receptive_field` cells."""
-        return self.layers(F.pad(logits, (self.input_padding,) * 4))
+        return self.layers(logits)
 
 
 def _widths(variant: str, depth: int) -> tuple[int, ...]:
@@ -78,3 +78,12 @@ def _widths(variant: str, depth: int) -> tuple[int, ...]:
     if depth != len(LARGE_CHANNELS):
         raise ConfigError(f"the large module has {len(LARGE_CHANNELS)} dilations, not {depth}; or use basic")
     return LARGE_CHANNELS
+
+
+def _paddings(padding: str, dilations: Sequence[int]) -> tuple[int, ...]:
+    """Zeros on every side of each layer's input."""
+    if padding == "layers":
+        return tuple(dilations)
+    if padding != "input":
+        raise ConfigError(f'a context module pads its "layers" or its "input", not "{padding}"')
+    return (sum(dilations), *(0,) * (len(dilations) - 1))

@@ -2,8 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Normalization:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
+    def from_dict(cls, fields: dict[str, Any]) -> "Normalization":
         """The inverse of `to_dict`.
 
         Raises:
@@ -45,8 +45,10 @@ class Normalization:
             channels = fields["channels"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"a normalization needs mean, std and channels, not {fields}") from error
-        if len(mean) != 3 or len(std) != 3 or channels not in ("RGB", "BGR"):
-            raise CheckpointError(f"a normalization has three means, three stds, RGB or BGR, not {fields}")
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or channels not in ("RGB", "BGR"):
+            raise CheckpointError(
+                f"a normalization has three means, three positive stds, RGB or BGR, not {fields}"
+            )
         return cls(mean=mean, std=std, channels=channels)
 
 
@@ -72,12 +74,7 @@ class LogitGeometry:
 
     def then_cells(self, cells: int) -> "LogitGeometry":
         """The geometry after a same-padded module that sees `cells` x `cells` of these logits."""
-        return LogitGeometry(
-            self.output_stride,
-            self.center,
-            self.receptive_field + (cells - 1) * self.output_stride,
-            self.margin,
-        )
+        return replace(self, receptive_field=self.receptive_field + (cells - 1) * self.output_stride)
 
 
 class DenseNetwork(nn.Module, ABC):
@@ -118,6 +115,18 @@ class DenseNetwork(nn.Module, ABC):
     def margin(self) -> int:
         """Pixels to add by reflection on every side."""
         return self.geometry.margin
+
+    def use_normalization_(self, normalization: Normalization) -> None:
+        """Expect pixels normalized another way from now on, in a front end inside as well; in place."""
+        for part in self.modules():
+            if isinstance(part, DenseNetwork):
+                part.normalization = normalization
+
+    def misfits(self, tensors: dict[str, Tensor]) -> tuple[str, ...]:
+        """Names that a state dict lacks, has too many, or has in another shape; none if it can be loaded."""
+        own = {name: value.shape for name, value in self.state_dict().items()}
+        given = {name: value.shape for name, value in tensors.items()}
+        return tuple(name for name in {**own, **given} if own.get(name) != given.get(name))
 
     def num_parameters(self) -> int:
         """Number of trained values."""

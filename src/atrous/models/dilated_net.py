@@ -8,7 +8,7 @@ from torch import Tensor
 from atrous.errors import ShapeError
 from atrous.models.context import ContextModule
 from atrous.models.contract import DenseNetwork
-from atrous.models.frontend import LIGHT_HEAD, FrontEnd
+from atrous.models.frontend import frontend, frontend_light
 
 
 class DilatedNet(DenseNetwork):
@@ -46,16 +46,14 @@ class DilatedNet(DenseNetwork):
 
 def dilation8(num_classes: int = 21) -> DilatedNet:
     """The authors' front end and the Basic context module: 67 cells, 908 px."""
-    return DilatedNet(front_end=FrontEnd(num_classes), context=ContextModule(num_classes))
+    return DilatedNet(front_end=frontend(num_classes), context=ContextModule(num_classes))
 
 
 def dilation8_large(num_classes: int = 21) -> DilatedNet:
     """The authors' front end and the Large context module."""
-    return DilatedNet(front_end=FrontEnd(num_classes), context=ContextModule(num_classes, variant="large"))
+    return DilatedNet(front_end=frontend(num_classes), context=ContextModule(num_classes, variant="large"))
 
 
 def dilation8_light(num_classes: int = 21) -> DilatedNet:
     """The light front end and the Basic context module, for machines without a GPU."""
-    return DilatedNet(
-        front_end=FrontEnd(num_classes, padding="same", head=LIGHT_HEAD), context=ContextModule(num_classes)
-    )
+    return DilatedNet(front_end=frontend_light(num_classes), context=ContextModule(num_classes))

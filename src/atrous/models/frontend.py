@@ -17,11 +17,12 @@ The light head (DeepLab's LargeFOV, Chen et al. 2015) sees the same 380 px with 
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from atrous.errors import ConfigError
+from atrous.layers.init import he_normal_
 from atrous.models.contract import IMAGENET_BGR, DenseNetwork, LogitGeometry
 from atrous.models.vgg import dense_vgg_layers
 
@@ -34,7 +35,14 @@ FINAL_STD = 0.001  # released train.py, last front-end layer
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The fully connected layers as convolutions: fc6, fc7, with dropout after each."""
+    """The fully connected layers as convolutions: fc6, fc7, with dropout after each.
+
+    Attributes:
+        channels: Of fc6 and of fc7.
+        kernel_size: Of fc6, in cells; fc7 is 1x1.
+        dilation: Of fc6, in cells.
+        dropout: Share of values that are dropped while training.
+    """
 
     channels: int
     kernel_size: int
@@ -53,26 +61,27 @@ class FrontEnd(DenseNetwork):
         num_classes: Number of labels.
         padding: "none", the authors' network that wants a reflected margin of 186 px, or "same".
         head: Size of fc6 and fc7; both heads of this file see 380 px.
+
+    Raises:
+        ConfigError: If the padding is neither.
     """
 
-    def __init__(
-        self, num_classes: int, *, padding: Literal["none", "same"] = "none", head: Head = RELEASED_HEAD
-    ) -> None:
+    def __init__(self, num_classes: int, *, padding: str = "none", head: Head = RELEASED_HEAD) -> None:
         super().__init__()
+        if padding not in ("none", "same"):
+            raise ConfigError(f'the padding of a front end is "none" or "same", not "{padding}"')
         padded = padding == "same"
-        span = head.dilation * (head.kernel_size - 1)
         self.num_classes = num_classes
         self.normalization = IMAGENET_BGR
         self.geometry = LogitGeometry(OUTPUT_STRIDE, CENTER, RECEPTIVE_FIELD, 0 if padded else MARGIN)
-        fc6_padding = span // 2 if padded else 0
+        fc6_padding = head.dilation * (head.kernel_size - 1) // 2 if padded else 0
         fc6 = nn.Conv2d(512, head.channels, head.kernel_size, dilation=head.dilation, padding=fc6_padding)
         fc7 = nn.Conv2d(head.channels, head.channels, 1)
         final = nn.Conv2d(head.channels, num_classes, 1)
-        for conv in (fc6, fc7):
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        he_normal_(fc6)
+        he_normal_(fc7)
         nn.init.normal_(final.weight, 0.0, FINAL_STD)
-        for conv in (fc6, fc7, final):
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(final.bias)  # type: ignore[arg-type]
         layers = dense_vgg_layers(padded=padded)
         layers.update(
             fc6=fc6, relu6=nn.ReLU(inplace=True), drop6=nn.Dropout(head.dropout),

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from atrous.checkpoint import load_tensors
+from atrous.checkpoint import load_checkpoint, load_tensors
 from atrous.errors import CheckpointError
-from atrous.models.contract import DenseNetwork, Normalization
+from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.frontend import FrontEnd
 from atrous.models.vgg import TORCHVISION_FEATURES
@@ -34,33 +34,30 @@ def initialize_(network: DenseNetwork, path: Path) -> tuple[str, ...]:
     front_end = network.front_end if isinstance(network, DilatedNet) else network
     prefix = "" if front_end is network else "front_end."
     tensors, normalization = _read(path)
-    for part, part_prefix in ((network, ""), (front_end, prefix)):
-        if _fits(part, tensors):
-            part.load_state_dict(tensors)
-            part.normalization = network.normalization = normalization or part.normalization
-            return tuple(f"{part_prefix}{name}" for name in tensors)
-    if isinstance(front_end, FrontEnd) and (convolutions := _vgg_convolutions(front_end, tensors)):
-        front_end.load_state_dict(convolutions, strict=False)
-        if "features.0.weight" in tensors:
-            front_end.normalization = network.normalization = TORCHVISION_RGB
-        return tuple(f"{prefix}{name}" for name in convolutions)
-    raise CheckpointError(
-        f"{path} fits neither the network nor its front end; give a checkpoint of one of them with the same "
-        "number of classes, or, for a VGG-16 front end, all 13 of its convolutions"
-    )
+    if not network.misfits(tensors):
+        loaded = tensors
+    elif not front_end.misfits(tensors):
+        loaded = {f"{prefix}{name}": value for name, value in tensors.items()}
+    elif isinstance(front_end, FrontEnd) and (convolutions := _vgg_convolutions(front_end, tensors)):
+        loaded = {f"{prefix}{name}": value for name, value in convolutions.items()}
+        normalization = TORCHVISION_RGB if "features.0.weight" in tensors else IMAGENET_BGR
+    else:
+        raise CheckpointError(
+            f"{path} fits neither the network nor its front end; give a checkpoint of one of them with the "
+            "same number of classes, or, for a VGG-16 front end, all 13 of its convolutions"
+        )
+    network.load_state_dict(loaded, strict=False)
+    if normalization is not None:
+        network.use_normalization_(normalization)
+    return tuple(loaded)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Normalization | None]:
     """Tensors of the file, and the normalization where it is a checkpoint of atrous."""
-    if path.suffix != ".safetensors":
+    if path.suffix != ".safetensors" or not load_tensors(path)[1]:
         return read_state_dict(path), None
-    header = load_tensors(path)[1]
-    return read_state_dict(path), Normalization.from_dict(header["normalization"]) if header else None
-
-
-def _fits(network: DenseNetwork, tensors: dict[str, Tensor]) -> bool:
-    shapes = {name: value.shape for name, value in network.state_dict().items()}
-    return shapes == {name: value.shape for name, value in tensors.items()}
+    checkpoint = load_checkpoint(path)
+    return checkpoint.tensors, Normalization.from_dict(checkpoint.normalization)
 
 
 def _vgg_convolutions(front_end: FrontEnd, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

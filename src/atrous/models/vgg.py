@@ -1,12 +1,12 @@
-"""VGG-16's convolutions (Simonyan & Zisserman 2015, table 1, column D), without or with their padding.
+"""VGG-16's convolutions (Simonyan & Zisserman 2015, table 1, column D) at output stride 8, padded or not.
 
-| layers                 | channels | pooled after |
-|------------------------|----------|--------------|
-| conv1_1, conv1_2       | 64       | yes          |
-| conv2_1, conv2_2       | 128      | yes          |
-| conv3_1 .. conv3_3     | 256      | yes          |
-| conv4_1 .. conv4_3     | 512      | dense: no    |
-| conv5_1 .. conv5_3     | 512      | dense: no    |
+| 3x3 convolutions   | channels | VGG-16: pooled after | here | dilation here |
+|--------------------|----------|----------------------|------|---------------|
+| conv1_1, conv1_2   | 64       | yes                  | yes  | 1             |
+| conv2_1, conv2_2   | 128      | yes                  | yes  | 1             |
+| conv3_1 .. conv3_3 | 256      | yes                  | yes  | 1             |
+| conv4_1 .. conv4_3 | 512      | yes                  | no   | 1             |
+| conv5_1 .. conv5_3 | 512      | yes                  | no   | 2             |
 """
 
 from collections import OrderedDict
@@ -14,6 +14,7 @@ from collections import OrderedDict
 from torch import nn
 
 from atrous.layers.blocks import CeilMaxPool
+from atrous.layers.init import he_normal_
 
 STAGES = {1: (64, 2), 2: (128, 2), 3: (256, 3), 4: (512, 3), 5: (512, 3)}  # stage: channels, convolutions
 POOLED_STAGES = (1, 2, 3)  # pool4 and pool5 are removed; Yu & Koltun 2016, section 4
@@ -38,9 +39,7 @@ def dense_vgg_layers(*, padded: bool) -> OrderedDict[str, nn.Module]:
         dilation = STAGE_DILATION[stage]
         for index in range(1, depth + 1):
             conv = nn.Conv2d(in_channels, channels, 3, dilation=dilation, padding=dilation if padded else 0)
-            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-            layers[f"conv{stage}_{index}"] = conv
+            layers[f"conv{stage}_{index}"] = he_normal_(conv)
             layers[f"relu{stage}_{index}"] = nn.ReLU(inplace=True)
             in_channels = channels
         if stage in POOLED_STAGES:

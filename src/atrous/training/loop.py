@@ -74,9 +74,10 @@ def fit(
 ) -> Iterator[Update]:
     """Train, one yield an update.
 
-    An update averages over the valid pixels of all its micro-batches and of all processes, so two processes,
-    or two micro-batches, make the update of one joint batch. Randomness inside the network (dropout) is seeded
-    anew for each update, so a run that stopped after any of them goes on bit for bit.
+    An update averages over the valid pixels of all its micro-batches and of all processes, so with a loss
+    that is a mean over pixels two processes, or two micro-batches, make the update of one joint batch.
+    Randomness inside the network (dropout) is seeded anew for each update, so a run that stopped after any of
+    them goes on bit for bit.
 
     Args:
         trainee: Changed in place.
@@ -115,12 +116,12 @@ def _accumulate_gradients(
 ) -> float:
     """Gradients of the mean loss over all valid pixels; returns that mean."""
     valid = [int((labels != IGNORE_INDEX).sum()) for _, labels in batch]
-    total = float(fabric.all_reduce(torch.tensor(float(sum(valid))), reduce_op="sum"))  # type: ignore[arg-type]
+    total = int(fabric.all_reduce(torch.tensor(sum(valid)), reduce_op="sum"))  # type: ignore[arg-type]
     mean = torch.zeros(())
     for number, ((images, labels), count) in enumerate(zip(batch, valid, strict=True)):
         last = number == len(batch) - 1
         context = nullcontext() if last else fabric.no_backward_sync(module)  # type: ignore[arg-type]
-        share = count / max(total, 1.0)
+        share = count / max(total, 1)
         with context:
             loss = objective(module(images), labels.long()) * share
             fabric.backward(loss * fabric.world_size)  # DDP averages the gradients of all processes

@@ -29,7 +29,7 @@ def build_optimizer(
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            is_new = name.startswith(tuple(new_layers)) if new_layers else False
+            is_new = name.startswith(tuple(new_layers))
             groups.setdefault((is_new, parameter.ndim == 1), []).append(parameter)
     if not groups:
         raise ConfigError(f"frozen = {list(stage.frozen)} leaves nothing to train")
@@ -81,8 +81,12 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def restore_optimizer_(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Put back what `optimizer_tensors` took, in place; rates and decay stay the optimizer's own."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, name = key.split(".", 1)
+        parameter = parameters[int(number)]
+        if value.shape == parameter.shape:  # in the memory order of the parameter, as it was before
+            value = torch.empty_like(parameter, requires_grad=False).copy_(value)
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

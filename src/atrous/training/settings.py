@@ -1,4 +1,4 @@
-"""What one stage of a training is set to; plain values, cheap to import, the same in TOML and on the command line."""
+"""What a stage of a training is set to: plain values, the same in TOML and on the command line."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -59,7 +59,8 @@ class Stage:
         _at_least(1, crop_height=self.crop_size[0], crop_width=self.crop_size[1])
         if not self.learning_rate > 0 or not self.new_layers_factor > 0:
             raise ConfigError(
-                f"learning_rate {self.learning_rate} and new_layers_factor {self.new_layers_factor} must be positive"
+                f"learning_rate {self.learning_rate} and new_layers_factor {self.new_layers_factor} "
+                "must be positive"
             )
         for name, value in (("momentum", self.momentum), ("ema_decay", self.ema_decay)):
             if not 0 <= value < 1:

@@ -1,0 +1,164 @@
+"""Read a data set before any training, and explain every mistake in it."""
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from atrous.config import suggestion
+from atrous.data.check_files import file_problems, number_problems
+from atrous.data.check_pair import Measures, Mistake, inspect_pair, is_complete
+from atrous.data.check_report import Problem, Report
+from atrous.data.check_set import (
+    TRAIN,
+    VAL,
+    class_problems,
+    crop_problems,
+    duplicate_problems,
+    ignored_problems,
+    label_set_problems,
+    split_problems,
+)
+from atrous.data.check_tally import Tally
+from atrous.data.folder import Dataset
+from atrous.data.open import LAYOUTS, find_layout
+from atrous.errors import DataError
+
+QUICK_PAIRS = 16  # of each split; with images of a megapixel these take about a second
+NUM_THREADS = 2
+NUM_TOLD = 3  # mistakes that a refusal tells
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A pair of a split has been read: number `done` of `total`."""
+
+    split: str
+    done: int
+    total: int
+
+
+def check_dataset(
+    path: Path, *, splits: Sequence[str] = (), quick: bool = False, crop_size: tuple[int, int] | None = None
+) -> Report:
+    """What is wrong with a data set, and what it is like; see `check_each`."""
+    steps = check_each(path, splits=splits, quick=quick, crop_size=crop_size)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+def check_each(
+    path: Path, *, splits: Sequence[str] = (), quick: bool = False, crop_size: tuple[int, int] | None = None
+) -> Generator[Step, None, Report]:
+    """Read a data set; yields after every pair, returns what is wrong and what the data are like.
+
+    Args:
+        path: Folder of the data set.
+        splits: Those to read; all unless given.
+        quick: Look whether all files are there, but read only a few pairs of each split.
+        crop_size: Height and width in pixels of training crops; with it, crops that show nothing are counted.
+
+    Raises:
+        DataError: If the folder is missing, empty or of no known layout, or has no such split.
+    """
+    layout = find_layout(path)
+    find, open_split = LAYOUTS[layout]
+    known = find(path)
+    for split in splits:
+        if split not in known:
+            raise DataError(f'{path} has no split "{split}"; {suggestion(split, known)}')
+    problems = [] if splits else split_problems(known)
+    tallies = []
+    for split in sorted(splits or known, key=_rank):
+        try:
+            dataset = open_split(path, split)
+        except DataError as error:
+            problems.append(Problem("error", "split cannot be opened", str(error)))
+            continue
+        crops = crop_size if split == TRAIN or TRAIN not in known else None
+        tallies.append((yield from _examine(Tally(split, dataset, crops), quick=quick)))
+    problems = _once(problems) + _conclude(tallies, path, quick=quick)
+    problems.sort(key=lambda problem: problem.severity != "error")
+    return Report(path, layout, quick, tuple(problems), tuple(tally.to_report() for tally in tallies))
+
+
+def refuse_mistakes(path: Path, *, splits: Sequence[str]) -> None:
+    """Look quickly at what training is about to use.
+
+    Args:
+        path: Folder of the data set.
+        splits: Those it will use; empty names do not count.
+
+    Raises:
+        DataError: If there are mistakes that training would trip over, with the first few of them.
+    """
+    report = check_dataset(path, splits=[split for split in splits if split], quick=True)
+    if not report.errors:
+        return
+    told = [problem.sentence for problem in report.errors[:NUM_TOLD]]
+    if len(report.errors) > NUM_TOLD:
+        told.append(f"{len(report.errors) - NUM_TOLD} more kinds of mistakes were seen")
+    raise DataError(f"{path}: {'. '.join(told)}. Run `atrous check {path}` for all mistakes")
+
+
+def _examine(tally: Tally, *, quick: bool) -> Generator[Step, None, Tally]:
+    """Add the pairs of a split to its tally, in their order."""
+    dataset = tally.dataset
+    indices = _few(dataset) if quick else range(len(dataset))
+    for done, (index, found) in enumerate(_inspected(dataset, indices, tally.crop_size), start=1):
+        tally.add_(dataset.pairs[index], found)
+        yield Step(tally.split, done, len(indices))
+    return tally
+
+
+def _inspected(
+    dataset: Dataset, indices: Sequence[int], crop_size: tuple[int, int] | None
+) -> Iterator[tuple[int, Measures | tuple[Mistake, ...]]]:
+    """Number and findings of each pair, read by threads, in order."""
+    with ThreadPoolExecutor(NUM_THREADS) as threads:
+        pending = deque(
+            threads.submit(inspect_pair, dataset, index, crop_size=crop_size) for index in indices
+        )
+        try:
+            for index in indices:
+                yield index, pending.popleft().result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _few(dataset: Dataset) -> list[int]:
+    """All pairs of which a file is missing, and a few others from first to last."""
+    complete = [index for index, pair in enumerate(dataset.pairs) if is_complete(pair)]
+    chosen = np.linspace(0, len(complete) - 1, min(QUICK_PAIRS, len(complete))).round().astype(int)
+    incomplete = set(range(len(dataset))) - set(complete)
+    return sorted(incomplete | {complete[place] for place in chosen})
+
+
+def _conclude(tallies: Sequence[Tally], root: Path, *, quick: bool) -> list[Problem]:
+    """What the tallies say is wrong; nothing follows from what misread masks seem to show."""
+    numbers = number_problems(tallies, root)
+    problems = file_problems(tallies, root) + numbers + label_set_problems(tallies)
+    if not numbers:
+        problems += ignored_problems(tallies, root) + crop_problems(tallies, root)
+    if not numbers and not quick:
+        problems += class_problems(tallies)
+    return problems if quick else problems + duplicate_problems(tallies, root)
+
+
+def _once(problems: Sequence[Problem]) -> list[Problem]:
+    """Without those that state the same fact (the part before the way out) as one before them."""
+    facts: dict[str, Problem] = {}
+    for problem in problems:
+        facts.setdefault(problem.sentence.split(";")[0], problem)
+    return list(facts.values())
+
+
+def _rank(split: str) -> tuple[int, str]:
+    """Train first, then val, then the others by name."""
+    return ({TRAIN: 0, VAL: 1}.get(split, 2), split)

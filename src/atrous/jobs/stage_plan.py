@@ -1,0 +1,117 @@
+"""What each stage of a run trains and how; worked out before the first update, so mistakes show at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from atrous.errors import ConfigError
+from atrous.jobs.train import STAGES, TrainConfig
+from atrous.models.contract import DenseNetwork, LogitGeometry
+from atrous.models.dilated_net import DilatedNet
+from atrous.ops.resample import upsample_logits
+from atrous.training.loop import Rule
+from atrous.training.losses import build_loss
+from atrous.training.optimizers import build_optimizer
+from atrous.training.schedule import learning_rate_factor
+from atrous.training.settings import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage of a run.
+
+    Attributes:
+        name: front_end, context or joint.
+        stage: Its settings.
+        first_step: Steps of the run before it.
+        data_seed: Of the order of its crops and their augmentation.
+        subject: The network that it leaves behind and validates.
+        module: The part of it that it trains.
+        new_layers: Prefixes of the module's parameters that were not pretrained.
+        rule: How an update is made.
+    """
+
+    name: str
+    stage: Stage
+    first_step: int
+    data_seed: int
+    subject: DenseNetwork
+    module: nn.Module
+    new_layers: Sequence[str]
+    rule: Rule
+
+
+def plan_stages(config: TrainConfig, network: DenseNetwork, class_weights: Tensor | None) -> list[StagePlan]:
+    """The stages that the recipe asks for, in order.
+
+    Raises:
+        ConfigError: If there is none, or one does not fit the network.
+    """
+    if not config.stages:
+        raise ConfigError("no stage has any steps; set num_steps of front_end, context or joint")
+    plans: list[StagePlan] = []
+    for name in config.stages:
+        first_step = sum(earlier.stage.num_steps for earlier in plans)
+        try:
+            plans.append(_plan(name, config, network, class_weights, first_step))
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from error
+    return plans
+
+
+def _plan(
+    name: str, config: TrainConfig, network: DenseNetwork, class_weights: Tensor | None, first_step: int
+) -> StagePlan:
+    stage = config.stages[name]
+    subject, module = _parts(network, name)
+    stride = subject.output_stride
+    if stage.loss_stride > stride:
+        raise ConfigError(
+            f"loss_stride {stage.loss_stride} is beyond the network's output stride; at most {stride}"
+        )
+    new_layers = module.new_layers() if isinstance(module, DenseNetwork) else ("",)  # all of a context module
+    build_optimizer(module, stage, new_layers=new_layers)  # refuses wrong prefixes
+    objective, schedule = _objective(stage, subject.geometry, class_weights), _schedule(stage)
+    return StagePlan(
+        name=name,
+        stage=stage,
+        first_step=first_step,
+        data_seed=config.seed * len(STAGES) + STAGES.index(name),
+        subject=subject,
+        module=module,
+        new_layers=new_layers,
+        rule=Rule(objective, schedule, accumulate=stage.accumulate, seed=config.seed),
+    )
+
+
+def _parts(network: DenseNetwork, stage: str) -> tuple[DenseNetwork, nn.Module]:
+    """What a stage leaves behind and validates, and the part of it that it trains."""
+    if isinstance(network, DilatedNet) and stage != "joint":
+        return (network.front_end, network.front_end) if stage == "front_end" else (network, network.context)
+    if stage == "context":
+        raise ConfigError(
+            "there is no context module to train; set context_module to basic or large, or num_steps to 0"
+        )
+    return network, network
+
+
+def _schedule(stage: Stage) -> Callable[[int], float]:
+    return lambda step: learning_rate_factor(
+        step, num_steps=stage.num_steps, schedule=stage.schedule, warmup_steps=stage.warmup_steps
+    )
+
+
+def _objective(
+    stage: Stage, geometry: LogitGeometry, class_weights: Tensor | None
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The stage's loss where its labels lie: on its own cells, or on logits upsampled to the labels' grid."""
+    loss = build_loss(stage.loss, class_weights=class_weights if stage.class_weights != "none" else None)
+    stride, center = geometry.output_stride / stage.loss_stride, geometry.center / stage.loss_stride
+
+    def objective(logits: Tensor, labels: Tensor) -> Tensor:
+        if stage.loss_stride < geometry.output_stride:
+            logits = upsample_logits(logits, labels.shape[1:], stride=stride, center=center)
+        return loss(logits, labels)
+
+    return objective

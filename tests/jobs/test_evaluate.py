@@ -1,0 +1,49 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous.data.open import open_dataset
+from atrous.errors import CheckpointError, DataError
+from atrous.evaluation.metrics import confusion_matrix
+from atrous.jobs.evaluate import EvaluateConfig, run
+from atrous.jobs.predict import PredictConfig
+from atrous.jobs.predict import run as predict
+from atrous.jobs.progress import drain
+
+
+def test_evaluate_scores_what_predict_writes(tmp_path, tiny_data, tiny_checkpoint):
+    result = drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu", output=tmp_path / "scores")))
+    images = tiny_data / "val/images"
+    drain(predict(PredictConfig((str(images),), tiny_checkpoint, output=tmp_path / "out", device="cpu")))
+    expected = np.zeros((3, 3), np.int64)
+    for sample in (dataset := open_dataset(tiny_data, "val"))[0], dataset[1]:
+        with Image.open(tmp_path / f"out/{sample.name}.png") as written:
+            expected += confusion_matrix(np.asarray(written), sample.labels, 3)
+    assert np.array_equal(result.scores.confusion_matrix, expected)
+    stored = json.loads((tmp_path / "scores/scores.json").read_text())
+    assert stored == json.loads(json.dumps(result.to_dict()))
+    assert {"mean_iou", "per_class_iou", "pixel_accuracy", "confusion_matrix"} <= stored.keys()
+    assert (tmp_path / "scores/confusion.png").exists()
+
+
+def test_evaluate_with_flips_and_scales_gives_scores(tiny_data, tiny_checkpoint):
+    settings = EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")
+    plain = drain(run(settings))
+    averaged = drain(run(replace(settings, flip=True, scales=(0.75, 1.0))))
+    total = np.sum(averaged.to_dict()["confusion_matrix"])
+    assert total == plain.scores.confusion_matrix.sum()
+
+
+def test_evaluate_refuses_other_classes(tiny_data, tiny_checkpoint):
+    (tiny_data / "labels.toml").write_text('names = ["a", "b", "c", "d"]')
+    with pytest.raises(DataError, match="3 classes and the data 4"):
+        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")))
+
+
+def test_evaluate_refuses_a_checkpoint_cut_short(tiny_data, tiny_checkpoint):
+    tiny_checkpoint.write_bytes(tiny_checkpoint.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cut short"):
+        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")))

@@ -1,0 +1,119 @@
+"""What every network of the catalog promises; a new one is tested here without a line of its own."""
+
+from functools import cache
+
+import pytest
+import torch
+from torch.export import Dim, export
+
+from atrous.checkpoint import save_checkpoint
+from atrous.models.catalog import CATALOG, build_network, load_network, to_checkpoint
+from atrous.models.contract import DenseNetwork, Normalization
+
+MOST_PARAMETERS = 20_000_000  # of a network that runs in the fast suite; others are checked on meta tensors
+
+
+@cache
+def on_meta(name: str, num_classes: int = 21) -> DenseNetwork:
+    """The network without values: shapes only."""
+    with torch.device("meta"):
+        return build_network(name, num_classes=num_classes).eval()
+
+
+def is_large(name: str) -> bool:
+    return on_meta(name).num_parameters() > MOST_PARAMETERS
+
+
+every_network = pytest.mark.parametrize("name", CATALOG)
+every_real_network = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if is_large(name) else []) for name in CATALOG]
+)
+
+
+def random_images(network: DenseNetwork, height: int, width: int, *, device: str = "cpu") -> torch.Tensor:
+    """A normalized photo's worth of noise, margin included."""
+    margin = 2 * network.margin
+    return torch.randn(1, 3, height + margin, width + margin, device=device)
+
+
+@every_network
+@pytest.mark.parametrize("num_classes", [2, 21])
+def test_logits_have_one_cell_for_every_stride_begun(name, num_classes):
+    network = on_meta(name, num_classes)
+    assert network.num_classes == num_classes
+    stride = network.output_stride
+    for height, width in [(1, 1), (stride, stride + 1), (2 * stride - 1, 3), (33, 50), (47, 64)]:
+        logits = network(random_images(network, height, width, device="meta"))
+        assert logits.shape == (1, num_classes, -(-height // stride), -(-width // stride))
+
+
+@every_network
+def test_backward_reaches_every_parameter(name):
+    network = on_meta(name)
+    network(random_images(network, 17, 9, device="meta")).sum().backward()
+    assert [path for path, parameter in network.named_parameters() if parameter.grad is None] == []
+
+
+@every_real_network
+def test_gradient_of_every_parameter_is_finite_and_not_zero(name):
+    torch.manual_seed(0)
+    network = build_network(name).train()
+    logits = network(random_images(network, 40, 33))
+    (logits * torch.randn_like(logits)).sum().backward()
+    for path, parameter in network.named_parameters():
+        assert parameter.grad is not None, path
+        assert parameter.grad.isfinite().all(), path
+        assert parameter.grad.any(), path
+
+
+@every_real_network
+def test_checkpoint_brings_back_the_network(name, tmp_path):
+    torch.manual_seed(0)
+    network = build_network(name, num_classes=5).eval()
+    network.use_normalization_(Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR"))
+    saved = to_checkpoint(network, name=name, labels={"names": list("abcde")}, progress={"step": 7})
+    save_checkpoint(tmp_path / "model.safetensors", saved)
+    loaded = load_network(tmp_path / "model.safetensors")
+    assert type(loaded) is type(network)
+    assert loaded.geometry == network.geometry
+    assert loaded.normalization == network.normalization
+    assert not loaded.training
+    images = random_images(network, 21, 13)
+    with torch.no_grad():
+        assert loaded(images).equal(network(images))
+
+
+@every_network
+def test_exported_program_is_the_network_at_any_size(name, build_narrow):
+    torch.manual_seed(0)
+    network = build_narrow(name) if is_large(name) else build_network(name).double().eval()
+    example = random_images(network, 41, 50).double()
+    sides = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    program = export(network, (example,), dynamic_shapes=(sides,)).module()
+    for height, width in [(41, 50), (9, 16), (31, 22)]:
+        images = random_images(network, height, width).double()
+        torch.testing.assert_close(program(images), network(images))
+
+
+@every_network
+def test_measured_receptive_field_is_the_documented_one(name, build_narrow, measure_field):
+    network = build_narrow(name)
+    field, stride, margin = network.receptive_field, network.output_stride, network.margin
+    cell = -(-field // stride) // 2 + 1  # with the whole field inside the image
+    first, last = measure_field(network, side=(2 * cell + 1) * stride + 2 * margin, cell=cell)
+    assert last - first + 1 == field
+    assert (first + last) / 2 - margin == network.center + stride * cell
+
+
+@every_network
+def test_new_layers_are_layers_of_the_network(name):
+    network = on_meta(name)
+    parameters = [path for path, _ in network.named_parameters()]
+    for prefix in network.new_layers():
+        assert any(path.startswith(prefix) for path in parameters), prefix
+
+
+@every_network
+def test_builder_says_what_it_builds(name):
+    summary = (CATALOG[name].__doc__ or "").splitlines()[0]
+    assert summary.endswith(".")
