@@ -1,4 +1,4 @@
-"""What all tests share: shapes checked at run time, a tiny data set, and the real data where there is any."""
+"""What all tests share: shapes checked at run time, a tiny data set, real data where there is any."""
 
 from pathlib import Path
 

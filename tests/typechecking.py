@@ -1,4 +1,4 @@
-"""The run-time check of annotations that tests switch on: beartype, with an int where a float is asked for."""
+"""The run-time check of annotations that tests switch on: beartype, where an int may stand for a float."""
 
 from beartype import BeartypeConf, beartype
 

@@ -1,4 +1,4 @@
-"""Dense prediction with dilated convolutions: Yu & Koltun's networks, trained, evaluated and applied to images.
+"""Dense prediction with dilated convolutions: train, evaluate and apply Yu & Koltun's networks.
 
 Names are imported when they are first used, so that `import atrous` costs nothing.
 """

@@ -5,8 +5,10 @@ import dataclasses
 import importlib
 import json
 import sys
+import time
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +16,8 @@ from typing import Annotated, Any
 from atrous import __version__
 from atrous.config import load_toml, suggestion
 from atrous.errors import AtrousError, StoppedError
+
+LINE_EVERY = 30  # seconds, where a log takes the place of bars
 
 # verb: module in atrous.jobs, its config, what the verb does
 VERBS = {
@@ -51,7 +55,7 @@ class ShownWithRecipe(Shown):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; returns the exit code: 0 done, 1 an error or a mistake found, 2 a command not understood."""
+    """Run a verb; returns the exit code: 0 done, 1 error or mistake found, 2 command not understood."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
@@ -140,20 +144,12 @@ def _read_recipe(config_type: type, words: list[str]) -> Any:
 
 
 def _draw(job: Generator[Any, None, Any]) -> Any:
-    """Run a job to its end with a bar for each of its parts on the error stream; returns its result."""
+    """Run a job to its end and return its result; on the error stream, bars for people and lines for logs."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as bars:
-        task, part = None, ""
+    show = _show_bars if console.is_terminal else _show_lines
+    with show(console) as tell:
         while True:
             try:
                 said = next(job)
@@ -161,9 +157,47 @@ def _draw(job: Generator[Any, None, Any]) -> Any:
                 return stop.value
             if said.message:
                 console.print(said.message, highlight=False, markup=False, soft_wrap=True)
-            if not said.total:
-                continue
-            figures = "  ".join(f"{name} {value}" for name, value in said.values.items())
-            if task is None or said.part != part:
-                task, part = bars.add_task(said.part, total=said.total, figures=figures), said.part
-            bars.update(task, completed=said.done, total=said.total, figures=figures)
+            if said.total:
+                tell(said)
+
+
+@contextmanager
+def _show_bars(console: Any) -> Iterator[Callable[[Any], None]]:
+    """A bar for each part of the job."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn())
+    bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[figures]}"), console=console)
+    part = None
+
+    def tell(said: Any) -> None:
+        nonlocal part
+        if said.part != part:
+            bars.start()
+            part = said.part
+            bars.add_task(part, total=said.total, figures="")
+        bars.update(bars.task_ids[-1], completed=said.done, total=said.total, figures=_figures(said))
+
+    try:
+        yield tell
+    finally:
+        bars.stop()
+
+
+@contextmanager
+def _show_lines(console: Any) -> Iterator[Callable[[Any], None]]:
+    """A line where a part of the job ends, and every half minute before."""
+    last = time.monotonic()
+
+    def tell(said: Any) -> None:
+        nonlocal last
+        if said.done == said.total or time.monotonic() - last > LINE_EVERY:
+            last = time.monotonic()
+            line = f"{said.part} {said.done}/{said.total}  {_figures(said)}".rstrip()
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    yield tell
+
+
+def _figures(said: Any) -> str:
+    return "  ".join(f"{name} {value}" for name, value in said.values.items())

@@ -46,7 +46,7 @@ def from_dict(cls: type[T], table: dict[str, Any], *, source: str) -> T:
     known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
     for key in table:
         if key not in known:
-            raise ConfigError(f'{source}: unknown key "{key}"; {suggestion(key, known)}')
+            raise ConfigError(f"{source}: unknown key {_quoted(key)}; {suggestion(key, known)}")
     for key, field in known.items():
         if key not in table and field.default is MISSING and field.default_factory is MISSING:
             raise ConfigError(f'{source}: the key "{key}" is missing; it has no default, so give it')
@@ -145,9 +145,12 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace(
-            "\x7f", "\\u007f"
-        )  # JSON leaves DEL, TOML must not
+        return _quoted(value)
     if isinstance(value, list):
         return f"[{', '.join(_toml_value(item) for item in value)}]"
     return repr(value)
+
+
+def _quoted(text: str) -> str:
+    """The text as a TOML string, on one line: JSON's escapes, and DEL, which JSON lets stand."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

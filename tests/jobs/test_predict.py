@@ -101,6 +101,16 @@ def test_predict_never_overwrites_unless_told(tmp_path, tiny_checkpoint, photo):
         assert written.size == (50, 37)
 
 
+def test_predict_never_writes_on_an_image_it_was_given(tmp_path, tiny_checkpoint, photo):
+    with Image.open(photo) as image:
+        image.save(tmp_path / "street.png")
+    settings = PredictConfig(
+        (str(tmp_path / "street.png"),), tiny_checkpoint, output=tmp_path, overwrite=True
+    )
+    with pytest.raises(OutputError, match="one of the images"):
+        drain(run(settings))
+
+
 def test_plan_outputs_keeps_folders_and_names_apart(tmp_path):
     for name in ("a/x.jpg", "a/b/x.jpg", "a/y.png", "a/y.tif", "c/z.webp"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

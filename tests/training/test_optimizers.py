@@ -13,8 +13,6 @@ from atrous.training.optimizers import (
 from atrous.training.settings import Stage
 
 
-
-
 def two_layers():
     """A pretrained convolution and a new one."""
     torch.manual_seed(0)
@@ -109,7 +107,9 @@ def test_scale_learning_rates_starts_from_the_initial_ones_every_time():
 @pytest.mark.parametrize("kind", ["sgd", "adamw"])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_restored_optimizer_goes_on_bit_for_bit(kind, momentum):
-    stage = Stage(optimizer=kind, learning_rate=0.1, momentum=momentum, weight_decay=0.1, frozen=("old.bias",))
+    stage = Stage(
+        optimizer=kind, learning_rate=0.1, momentum=momentum, weight_decay=0.1, frozen=("old.bias",)
+    )
     module, copy = two_layers(), two_layers()
     optimizer, other = build_optimizer(module, stage), build_optimizer(copy, stage)
     for seed in range(2):

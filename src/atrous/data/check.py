@@ -103,8 +103,8 @@ def refuse_mistakes(path: Path, *, splits: Sequence[str]) -> None:
         return
     told = [problem.sentence for problem in report.errors[:NUM_TOLD]]
     if len(report.errors) > NUM_TOLD:
-        told.append(f"{len(report.errors) - NUM_TOLD} more kinds of mistakes were seen")
-    raise DataError(f"{path}: {'. '.join(told)}. Run `atrous check {path}` for all mistakes")
+        told.append(f"Mistakes of other kinds: {len(report.errors) - NUM_TOLD}")
+    raise DataError(f"{path}: {'. '.join(told)}. Run `atrous check {path}` for all of them")
 
 
 def _examine(tally: Tally, *, quick: bool) -> Generator[Step, None, Tally]:

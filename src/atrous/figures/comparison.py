@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from atrous.figures.canvas import INK, MUTED, tidy
 from atrous.figures.curves import Course
 
+LOSS, SCORE = "loss", "val_mean_iou"  # columns of the log
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -20,13 +22,13 @@ class Run:
         name: Written at its end.
         course: What was logged.
         color: As matplotlib takes it.
-        start: Update that its first one follows.
+        after: What the run goes on from: its line begins where that one ends.
     """
 
     name: str
     course: Course
     color: str
-    start: int = 0
+    after: Course | None = None
 
 
 def draw_comparison(runs: Sequence[Run], *, ceiling: float, ceiling_name: str) -> Figure:
@@ -45,10 +47,9 @@ def draw_comparison(runs: Sequence[Run], *, ceiling: float, ceiling_name: str) -
     for axes, label in ((loss_axes, "training loss"), (score_axes, "mean IoU on validation, %")):
         tidy(axes)
         axes.set_ylabel(label, color=INK, fontsize=10)
-    ends: dict[tuple[str, int], tuple[float, float]] = {}
     for run in runs:
-        for axes, name, factor in ((loss_axes, "loss", 1.0), (score_axes, "val_mean_iou", 100.0)):
-            _draw_run(axes, run, name, factor, ends)
+        loss_axes.plot(*_points(run, LOSS), color=run.color, linewidth=1.6)
+        _draw_scores(score_axes, run)
     loss_axes.set_yscale("log")
     score_axes.axhline(100 * ceiling, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)))
     score_axes.annotate(
@@ -62,27 +63,18 @@ def draw_comparison(runs: Sequence[Run], *, ceiling: float, ceiling_name: str) -
     return figure
 
 
-def _draw_run(
-    axes: Axes, run: Run, name: str, factor: float, ends: dict[tuple[str, int], tuple[float, float]]
-) -> None:
-    """The measured points, joined to the end of the run it goes on from; scores get dots and the run's name."""
-    values = run.course.values[name]
-    known = np.isfinite(values)
-    steps, values = run.course.steps[known] + run.start, factor * values[known]
-    if not len(steps):
-        return
-    ends.setdefault((name, int(steps[-1])), (float(steps[-1]), float(values[-1])))
-    if name == "val_mean_iou" and (name, run.start) in ends:
-        step, value = ends[name, run.start]
-        steps, values = np.append(step, steps), np.append(value, values)
-    marker = "o" if name == "val_mean_iou" else ""
-    axes.plot(steps, values, color=run.color, linewidth=2, marker=marker, markersize=4, clip_on=False)
-    if name == "val_mean_iou":
-        place = (steps[-1], values[-1])
+def _draw_scores(axes: Axes, run: Run) -> None:
+    """Dots joined, from the end of what the run goes on from; its name and last score at the end."""
+    steps, scores = _points(run, SCORE)
+    if run.after is not None:
+        before = _points(Run("", run.after, ""), SCORE)
+        steps, scores = (np.append(old[-1:], new) for old, new in zip(before, (steps, scores), strict=True))
+    axes.plot(steps, 100 * scores, color=run.color, linewidth=2, marker="o", markersize=4, clip_on=False)
+    if len(steps):
         axes.annotate(
-            f"{run.name}  {values[-1]:.1f}",
-            place,
-            xytext=(0, -8),
+            f"{run.name} {100 * scores[-1]:.1f}",
+            (steps[-1], 100 * scores[-1]),
+            xytext=(0, -9),
             textcoords="offset points",
             ha="right",
             va="top",
@@ -90,3 +82,11 @@ def _draw_run(
             fontsize=10,
             fontweight="bold",
         )
+
+
+def _points(run: Run, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Updates, counted from the start of all, and what was measured there."""
+    values = run.course.values[name]
+    known = np.isfinite(values)
+    start = 0.0 if run.after is None else run.after.steps[-1]
+    return run.course.steps[known] + start, values[known]

@@ -111,9 +111,8 @@ def _span(span: Span, letters: float) -> str:
     ]
     path = f"M{column:.1f} {row:.1f}L{end_column:.1f} {end_row:.1f}{''.join(stops)}"
     x, y = (column + end_column) / 2, (row + end_row) / 2 - 0.5 * letters
-    return (
-        f'<path d="{path}" stroke="{INK}" stroke-width="{letters / 10:.2f}" fill="none"/>'
-        + _text(span.text, x, y, letters, INK, "middle")
+    return f'<path d="{path}" stroke="{INK}" stroke-width="{letters / 10:.2f}" fill="none"/>' + _text(
+        span.text, x, y, letters, INK, "middle"
     )
 
 

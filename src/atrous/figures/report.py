@@ -70,17 +70,23 @@ def build_page(title: str, *, kicker: str, lead_html: str, sections: Sequence[Se
 
 
 def picture(image: UInt8[np.ndarray, "h w 3"], alt: str) -> str:
-    """An RGB image as an `<img>` that holds it, as JPEG."""
+    """An RGB image as an `<img>` that holds it."""
+    return f'<img src="{picture_source(image)}" alt="{escape(alt)}">'
+
+
+def picture_source(image: UInt8[np.ndarray, "h w 3"]) -> str:
+    """An RGB image as the address of itself, in JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return _embedded(buffer.getvalue(), alt, media_type="image/jpeg")
+    return _source(buffer.getvalue(), media_type="image/jpeg")
 
 
 def chart(figure: Figure, alt: str) -> str:
     """A matplotlib figure as an `<img>` that holds it, as SVG with its letters drawn."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return _embedded(buffer.getvalue(), alt, media_type="image/svg+xml")
+    source = _source(buffer.getvalue(), media_type="image/svg+xml")
+    return f'<img src="{source}" alt="{escape(alt)}">'
 
 
 def figure_html(html: str, caption_html: str, *, style: str = "") -> str:
@@ -143,12 +149,9 @@ def swatch(name: str, color: Color) -> str:
 
 def legend(names: Sequence[str], palette: Sequence[Color]) -> str:
     """All colors and what they stand for."""
-    entries = "".join(
-        f"<li>{swatch(name, color)}</li>" for name, color in zip(names, palette, strict=True)
-    )
+    entries = "".join(f"<li>{swatch(name, color)}</li>" for name, color in zip(names, palette, strict=True))
     return f'<ul class="legend">{entries}</ul>'
 
 
-def _embedded(data: bytes, alt: str, *, media_type: str) -> str:
-    source = f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
-    return f'<img src="{source}" alt="{escape(alt)}">'
+def _source(data: bytes, *, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"

@@ -126,7 +126,7 @@ class Predictor:
         """Logits on the network's own grid of ceil(side / output_stride) cells, float32."""
         network = self.network
         margin = network.margin
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self.device).permute(2, 0, 1)[None].float()
+        pixels = torch.from_numpy(image.copy()).to(self.device).permute(2, 0, 1)[None].float()
         images = pad_reflect(network.normalization.apply(pixels), [(margin, margin)] * 2)
         with _evaluating(network), torch.inference_mode(), autocast(self.device, self.precision):
             logits = network(images.contiguous(memory_format=torch.channels_last))
@@ -169,7 +169,7 @@ def _to_picture(image: np.ndarray | Image.Image | str | Path) -> Picture:
         return read_image(Path(image))
     if isinstance(image, Image.Image):
         return rgb_from_pillow(image, source="the image")
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ShapeError(
             f"an image is uint8 RGB (h, w, 3), not {image.dtype} {image.shape}; convert it, or pass its path"
         )

@@ -62,11 +62,11 @@ class ModelsResult:
             f"{'network':<17}{'parameters':>12}{'GMAC':>8}{'stride':>8}{'field':>7}{'margin':>8}  what it is"
         )
         lines = [
-            f"{entry.name:<17}{entry.parameters:>12,}{entry.multiply_adds / 1e9:>8.1f}{entry.output_stride:>8}"
-            f"{entry.receptive_field:>7}{entry.margin:>8}  {entry.summary}"
+            f"{entry.name:<17}{entry.parameters:>12,}{entry.multiply_adds / 1e9:>8.1f}"
+            f"{entry.output_stride:>8}{entry.receptive_field:>7}{entry.margin:>8}  {entry.summary}"
             for entry in self.entries
         ]
-        foot = f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px; stride, receptive field and margin in px"
+        foot = f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px; stride, field, margin in px"
         return "\n".join([head, *lines, "", foot])
 
 

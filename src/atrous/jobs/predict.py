@@ -1,6 +1,5 @@
 """Label every pixel of images: files, folders, globs."""
 
-import glob
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -121,8 +120,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
     from atrous.inference.predictor import Predictor
 
     plans = plan_outputs(config.images, config.output)
-    if not config.overwrite:
-        _refuse_existing(plans, config)
+    _refuse_losses(plans, config)
     predictor = Predictor(
         config.checkpoint,
         device=config.device,
@@ -158,8 +156,8 @@ def plan_outputs(patterns: tuple[str, ...], output: Path) -> tuple[Plan, ...]:
         stem = output / (place if stems[place.with_suffix("")] > 1 else place.with_suffix(""))
         if stem in plans:
             raise DataError(
-                f"{plans[stem].image} and {path} would have the same results; give the folder above both, or one "
-                "after the other with an --output each"
+                f"{plans[stem].image} and {path} would have the same results; give the folder above both, or "
+                "each an --output of its own"
             )
         plans[stem] = Plan(path, stem)
     return tuple(plans.values())
@@ -176,16 +174,23 @@ def _expand(pattern: str) -> Iterator[tuple[Path, Path]]:
     elif root.is_file():
         yield root, Path(root.name)
     else:
-        matches = sorted(Path(match) for match in glob.glob(pattern, recursive=True))
+        matches = sorted(Path(root.anchor).glob(pattern.removeprefix(root.anchor)))
         if not matches:
             raise DataError(f"no file, folder or glob {pattern}; check the path")
         for match in matches:
             yield from _expand(str(match))
 
 
-def _refuse_existing(plans: tuple[Plan, ...], config: PredictConfig) -> None:
+def _refuse_losses(plans: tuple[Plan, ...], config: PredictConfig) -> None:
+    """Never write on what was given, and on what is there only if told so."""
+    given = {plan.image.resolve() for plan in plans}
     existing = [path for plan in plans for path in plan.files(config) if path.exists()]
-    if existing:
+    for path in existing:
+        if path.resolve() in given:
+            raise OutputError(
+                f"{path} is one of the images and would be overwritten; choose another --output"
+            )
+    if existing and not config.overwrite:
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise OutputError(
             f"{existing[0]}{more} would be overwritten; add --overwrite or choose another --output"

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from atrous.errors import ConfigError
 from atrous.jobs.train import STAGES, TrainConfig
+from atrous.jobs.training_data import augmentation_of
 from atrous.models.contract import DenseNetwork, LogitGeometry
 from atrous.models.dilated_net import DilatedNet
 from atrous.ops.resample import upsample_logits
@@ -71,7 +72,8 @@ def _plan(
             f"loss_stride {stage.loss_stride} is beyond the network's output stride; at most {stride}"
         )
     new_layers = module.new_layers() if isinstance(module, DenseNetwork) else ("",)  # all of a context module
-    build_optimizer(module, stage, new_layers=new_layers)  # refuses wrong prefixes
+    build_optimizer(module, stage, new_layers=new_layers)  # refuses prefixes that match nothing
+    augmentation_of(stage)  # and this a scale or color that cannot be
     objective, schedule = _objective(stage, subject.geometry, class_weights), _schedule(stage)
     return StagePlan(
         name=name,

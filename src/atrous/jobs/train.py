@@ -132,12 +132,32 @@ def run(config: TrainConfig) -> Job[TrainResult]:
             raise ConfigError(
                 "no data given; give the folder of a data set, or --resume with the --output of a run"
             )
+        config = yield from _check(config)
         reasons: tuple[str, ...] = ()
         if not config.stages:
             config, reasons = yield from _pick(config)
         if is_first_process():
             folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
     return (yield from train_network(config))
+
+
+def _check(config: TrainConfig) -> Job[TrainConfig]:
+    """The config, without the usual validation split where the data have none; refuses data with mistakes."""
+    from atrous.data.check import VAL, refuse_mistakes
+    from atrous.data.open import splits
+    from atrous.data.scenes import PATH
+
+    data = config.data
+    assert data is not None
+    if str(data) == PATH:  # made, not read
+        return config
+    if config.val_split == VAL and VAL not in splits(data):
+        yield Progress(
+            0, 0, "check", message=f'{data} has no split "{VAL}": training goes without validation'
+        )
+        config = replace(config, val_split="")
+    refuse_mistakes(data, splits=(config.train_split, config.val_split))
+    return config
 
 
 def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:

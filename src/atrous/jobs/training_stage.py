@@ -75,7 +75,9 @@ class StageRun:
             StoppedError: If somebody asked to stop; the state is saved.
         """
         if self.position.step == 0:
-            self._save(draw=False)  # a run can be resumed from its first second, and a full disk shows at once
+            self._save(
+                draw=False
+            )  # a run can be resumed from its first second, and a full disk shows at once
         yield from self._fill_cache()
         recent: list[Update] = []
         with closing(self._updates()) as updates:

@@ -1,0 +1,279 @@
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from atrous.checkpoint import save_checkpoint
+from atrous.data.images import read_image
+from atrous.data.labels import LabelSet
+from atrous.errors import CheckpointError, ConfigError, DataError, ShapeError
+from atrous.inference.predictor import Predictor
+from atrous.models.catalog import build_network, to_checkpoint
+from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
+from atrous.models.frontend import FrontEnd, Head
+
+
+class Margined(DenseNetwork):
+    """A network that sees 18 x 18 px and wants 8 px more on every side than it labels, like the authors'."""
+
+    def __init__(self, num_classes=3):
+        super().__init__()
+        torch.manual_seed(0)
+        self.num_classes = num_classes
+        self.normalization = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0), "BGR")
+        self.geometry = LogitGeometry(output_stride=2, center=0.5, receptive_field=18, margin=8)
+        self.pool = torch.nn.MaxPool2d(2, ceil_mode=True)
+        self.conv = torch.nn.Conv2d(3, num_classes, 9)
+        self.drop = torch.nn.Dropout(0.5)
+
+    def forward(self, images):
+        return self.drop(self.conv(self.pool(images)))
+
+    def new_layers(self):
+        return ("conv.",)
+
+
+def compact_network():
+    torch.manual_seed(1)
+    network = build_network("compact", num_classes=3)
+    for parameter in network.parameters():
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter)  # so that no two classes are alike
+    return network
+
+
+def picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def cells_by_hand(network, image):
+    """Logits of the network's grid, from nothing but numpy and a forward pass."""
+    norm, margin = network.normalization, network.margin
+    pixels = image[..., ::-1] if norm.channels == "BGR" else image
+    pixels = (pixels.astype(np.float32) - np.float32(norm.mean)) / np.float32(norm.std)
+    padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+    network.eval()
+    with torch.no_grad():
+        return network(torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()))[0].double().numpy()
+
+
+def at_pixels(cells, rows, columns):
+    """Cells (k, y, x) read at fractional rows and columns, bilinearly, clamped to the grid."""
+    num_rows, num_columns = cells.shape[1:]
+    values = np.empty((len(cells), len(rows), len(columns)))
+    for (i, row), (j, column) in product(enumerate(rows), enumerate(columns)):
+        y, x = np.clip(row, 0, num_rows - 1), np.clip(column, 0, num_columns - 1)
+        top, left = int(min(y, max(num_rows - 2, 0))), int(min(x, max(num_columns - 2, 0)))
+        bottom, right = min(top + 1, num_rows - 1), min(left + 1, num_columns - 1)
+        above = cells[:, top, left] * (1 - (x - left)) + cells[:, top, right] * (x - left)
+        below = cells[:, bottom, left] * (1 - (x - left)) + cells[:, bottom, right] * (x - left)
+        values[:, i, j] = above * (1 - (y - top)) + below * (y - top)
+    return values
+
+
+def logits_by_hand(network, image):
+    rows, columns = ((np.arange(side) - network.center) / network.output_stride for side in image.shape[:2])
+    return at_pixels(cells_by_hand(network, image), rows, columns)
+
+
+def softmax(logits):
+    powers = np.exp(logits - logits.max(0))
+    return powers / powers.sum(0)
+
+
+def assert_most_probable(label_map, probabilities):
+    """Every pixel has the label of the largest probability, unless two are as good as equal."""
+    second, first = np.sort(probabilities, axis=0)[-2:]
+    clear = first - second > 1e-3
+    assert clear.any()
+    assert np.array_equal(label_map[clear], probabilities.argmax(0)[clear])
+
+
+def probabilities_of_view(network, image, scale, *, mirrored):
+    """What a resized, maybe mirrored image says about the pixels of the image."""
+    height, width = image.shape[:2]
+    seen = round(height * scale), round(width * scale)
+    view = np.asarray(Image.fromarray(image).resize((seen[1], seen[0]), Image.Resampling.BILINEAR))
+    cells = cells_by_hand(network, view[:, ::-1] if mirrored else view)
+    rows, columns = (
+        # the middle of the pixel, in the view, in cells
+        (((np.arange(side) + 0.5) * seen_side / side - 0.5) - network.center) / network.output_stride
+        for side, seen_side in zip((height, width), seen, strict=True)
+    )
+    probabilities = softmax(at_pixels(cells, rows, columns))
+    return probabilities[..., ::-1] if mirrored else probabilities
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (13, 7), (16, 24), (33, 2)])
+@pytest.mark.parametrize("build", [compact_network, Margined])
+def test_prediction_is_normalization_margin_network_upsampling(build, size):
+    network, image = build(), picture(*size)
+    prediction = Predictor(network, device="cpu")(image)
+    expected = logits_by_hand(network, image)
+    assert prediction.label_map.shape == size
+    assert prediction.label_map.dtype == np.int64
+    np.testing.assert_allclose(prediction.logits.numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(prediction.probabilities(), softmax(expected), atol=1e-4)
+    assert prediction.probabilities().dtype == np.float32
+    assert_most_probable(prediction.label_map, softmax(expected))
+
+
+@pytest.mark.parametrize("size", [(1, 1), pytest.param((5, 700), marks=pytest.mark.slow)])
+def test_the_released_margin_fits_images_smaller_than_itself(size):
+    torch.manual_seed(0)
+    network = FrontEnd(2, padding="none", head=Head(channels=8, kernel_size=7, dilation=4))
+    torch.nn.init.normal_(network.layers.final.weight, 0.0, 1.0)
+    image = picture(*size)
+    prediction = Predictor(network, device="cpu")(image)
+    np.testing.assert_allclose(
+        prediction.logits.numpy(), logits_by_hand(network, image), rtol=1e-3, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("build", [compact_network, Margined])
+@pytest.mark.parametrize(("scales", "flip"), [((1.0,), True), ((0.5,), False), ((0.7, 1.0, 1.6), True)])
+def test_flips_and_scales_are_averaged(build, scales, flip):
+    network, image = build(), picture(14, 11)
+    prediction = Predictor(network, device="cpu", scales=scales, flip=flip)(image)
+    expected = np.mean(
+        [
+            probabilities_of_view(network, image, scale, mirrored=mirrored)
+            for scale in scales
+            for mirrored in ((False, True) if flip else (False,))
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(prediction.probabilities(), expected, atol=1e-4)
+    assert_most_probable(prediction.label_map, expected)
+
+
+def test_a_tiny_scale_leaves_at_least_a_pixel():
+    prediction = Predictor(compact_network(), device="cpu", scales=(0.01,))(picture(5, 9))
+    assert prediction.label_map.shape == (5, 9)
+
+
+def test_bfloat16_is_close_to_float32():
+    network, image = compact_network(), picture(32, 40)
+    exact = Predictor(network, device="cpu").__call__(image).probabilities()
+    rough = Predictor(network, device="cpu", precision="bfloat16")(image)
+    assert rough.logits.dtype == torch.float32
+    difference = np.abs(rough.probabilities() - exact)
+    assert 0 < difference.max() < 0.05
+
+
+def test_scores_are_the_cells_of_the_network():
+    network, image = Margined(), picture(9, 12)
+    cells = Predictor(network, device="cpu").scores(image)
+    assert cells.shape == (3, 5, 6)
+    np.testing.assert_allclose(cells.numpy(), cells_by_hand(network, image), atol=1e-4)
+
+
+def test_predicting_leaves_every_part_in_its_mode():
+    network = Margined().train()
+    network.drop.eval()
+    image = picture(6, 6)
+    predictor = Predictor(network, device="cpu")
+    assert torch.equal(predictor(image).logits, predictor(image).logits)  # no dropout
+    assert [part.training for part in (network, network.conv, network.drop)] == [True, True, False]
+
+
+def test_a_checkpoint_predicts_as_its_network(tmp_path):
+    network = compact_network()
+    labels = LabelSet(("a", "b", "c"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, to_checkpoint(network, name="compact", labels=labels.to_dict(), progress={}))
+    image = picture(20, 18)
+    for source in (path, str(path)):
+        predictor = Predictor(source, device="cpu")
+        assert predictor.label_set == labels
+        assert torch.equal(predictor(image).logits, Predictor(network, device="cpu")(image).logits)
+    renamed = LabelSet(("x", "y", "z"))
+    assert Predictor(path, label_set=renamed, device="cpu").label_set == renamed
+    assert Predictor(network, device="cpu").label_set == LabelSet.unnamed(3)
+
+
+def test_overlay_has_the_size_of_the_image_and_the_colors_of_the_labels():
+    labels = LabelSet(("a", "b", "c"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
+    prediction = Predictor(compact_network(), label_set=labels, device="cpu")(picture(9, 7))
+    solid = prediction.overlay(opacity=1.0)
+    assert solid.dtype == np.uint8
+    assert np.array_equal(solid, np.uint8(labels.palette)[prediction.label_map])
+    assert np.array_equal(prediction.overlay(opacity=0.0), prediction.image)
+
+
+def save_modes(folder):
+    """One small picture in every mode that cameras and programs write."""
+    image = Image.fromarray(picture(10, 16))
+    gray = np.random.default_rng(1).integers(0, 65536, (10, 16), np.uint16)
+    rotated = Image.Exif()
+    rotated[0x0112] = 6  # turn by 90 degrees when shown
+    image.convert("L").save(folder / "gray.png")
+    image.convert("RGBA").save(folder / "alpha.png")
+    image.convert("P").save(folder / "palette.png")
+    Image.fromarray(gray).save(folder / "deep.png")
+    image.convert("CMYK").save(folder / "cmyk.jpg")
+    image.save(folder / "turned.jpg", exif=rotated)
+
+
+@pytest.mark.parametrize(
+    "name", ["gray.png", "alpha.png", "palette.png", "deep.png", "cmyk.jpg", "turned.jpg"]
+)
+def test_files_of_any_mode_are_predicted(tmp_path, name):
+    save_modes(tmp_path)
+    predictor = Predictor(compact_network(), device="cpu")
+    by_path = predictor(tmp_path / name)
+    assert by_path.label_map.shape == ((16, 10) if name == "turned.jpg" else (10, 16))
+    assert torch.equal(predictor(str(tmp_path / name)).logits, by_path.logits)
+    assert torch.equal(predictor(read_image(tmp_path / name)).logits, by_path.logits)
+    if name != "turned.jpg":  # an opened image is taken as it is
+        with Image.open(tmp_path / name) as opened:
+            assert torch.equal(predictor(opened).logits, by_path.logits)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((3, 4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.int64),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+    ids=lambda array: f"{array.dtype}{array.shape}",
+)
+def test_predictor_refuses_arrays_that_are_no_rgb_image(wrong):
+    with pytest.raises(ShapeError, match="an image is uint8 RGB"):
+        Predictor(compact_network(), device="cpu")(wrong)
+
+
+def test_predictor_refuses_a_file_that_is_no_image(tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"broken\.png"):
+        Predictor(compact_network(), device="cpu")(path)
+
+
+def test_predictor_refuses_a_missing_or_broken_checkpoint(tmp_path, tiny_checkpoint):
+    with pytest.raises(CheckpointError, match="no checkpoint at"):
+        Predictor(tmp_path / "nothing.safetensors")
+    short = tmp_path / "short.safetensors"
+    short.write_bytes(tiny_checkpoint.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="cut short"):
+        Predictor(short)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"label_set": LabelSet(("a", "b"))}, "2 label names for a network of 3 classes"),
+        ({"scales": ()}, "positive factors, at least one"),
+        ({"scales": (1.0, 0.0)}, "positive factors"),
+        ({"device": "abacus"}, "not on this machine"),
+    ],
+)
+def test_predictor_refuses_wrong_settings(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        Predictor(compact_network(), **wrong)
