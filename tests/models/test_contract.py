@@ -99,7 +99,7 @@ def test_exported_program_is_the_network_at_any_size(name, build_narrow):
 def test_measured_receptive_field_is_the_documented_one(name, build_narrow, measure_field):
     network = build_narrow(name)
     field, stride, margin = network.receptive_field, network.output_stride, network.margin
-    cell = -(-field // stride) // 2 + 1  # with the whole field inside the image
+    cell = (field - 2 * margin) // (2 * stride) + 1  # with the whole field inside image and margin
     first, last = measure_field(network, side=(2 * cell + 1) * stride + 2 * margin, cell=cell)
     assert last - first + 1 == field
     assert (first + last) / 2 - margin == network.center + stride * cell

@@ -9,6 +9,8 @@ from atrous.data.coco import find_coco_splits, open_coco
 from atrous.data.folder import Dataset, find_folder_splits, open_folder
 from atrous.data.labelme import find_labelme_splits, open_labelme
 from atrous.data.lists import find_list_splits, open_lists
+from atrous.data.samples import Samples
+from atrous.data.scenes import NUM_LAYOUTS, PATH, Scenes
 from atrous.errors import DataError
 
 _Layout = tuple[Callable[[Path], tuple[str, ...]], Callable[[Path, str], Dataset]]
@@ -23,12 +25,14 @@ LAYOUTS: dict[str, _Layout] = {
 """How to find the splits of each layout and how to open one; the first layout that has a split is taken."""
 
 
-def open_dataset(path: Path, split: str) -> Dataset:
-    """A split of the data set at a path, whatever its layout.
+def open_dataset(path: Path, split: str) -> Samples:
+    """A split of the data set at a path, whatever its layout, or of the scenes of `builtin:scenes`.
 
     Raises:
         DataError: If the folder is missing, empty or of no known layout, or has no such split.
     """
+    if str(path) == PATH:
+        return Scenes(split)
     root = Path(path)
     name = find_layout(root)
     find, open_split = LAYOUTS[name]
@@ -44,6 +48,8 @@ def splits(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: If the folder is missing, empty or of no known layout.
     """
+    if str(path) == PATH:
+        return tuple(NUM_LAYOUTS)
     find, _ = LAYOUTS[find_layout(path)]
     return find(path)
 

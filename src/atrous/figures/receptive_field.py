@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from atrous.figures.report import picture_source
 
 MARGIN = 14.0  # image pixels round everything drawn
-INK, MUTED, SHEET = "#1d2125", "#666c75", "#f1eee7"
+INK, SHEET = "#1d2125", "#f1eee7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def draw_receptive_fields(
     right, bottom = max(width, column + reach) + MARGIN, max(height, row + reach) + MARGIN
     letters = (right - left) / 30
     parts = [
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" fill="{SHEET}"/>',
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="100%" height="100%" fill="{SHEET}"/>',
         f'<image x="0" y="0" width="{width}" height="{height}" href="{picture_source(image)}"/>',
         *(_square(field, row, column, letters) for field in fields),
         *(_span(span, letters) for span in spans),

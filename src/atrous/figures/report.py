@@ -6,7 +6,6 @@ Arguments named `html` are put into the page as they are; all other text is esca
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -22,50 +21,20 @@ FIRST, SECOND = "#b06a0b", "#0b6e69"  # ochre and teal: the two things that a re
 JPEG_QUALITY = 90
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A headed part of the page."""
-
-    title: str
-    html: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A number worth reading first.
-
-    Attributes:
-        value: The number.
-        unit: Small, after it.
-        text: What it is.
-        tone: "first" or "second" in the color of the thing it belongs to, or "".
-    """
-
-    value: str
-    unit: str
-    text: str
-    tone: str = ""
-
-
-def build_page(title: str, *, kicker: str, lead_html: str, sections: Sequence[Section]) -> str:
+def build_page(title: str, *, body_html: str) -> str:
     """The whole HTML document.
 
     Args:
-        title: Heading, and name of the window.
-        kicker: A few words above the heading.
-        lead_html: What the reader should know after one paragraph, and what stands between it and the sections.
-        sections: The rest, in order.
+        title: Name of the window.
+        body_html: A header and sections; the style sheet beside this file names what they are made of.
     """
-    parts = "\n".join(
-        f"<section>\n<h2>{escape(part.title)}</h2>\n{part.html}\n</section>" for part in sections
-    )
-    style = f":root {{ --first: {FIRST}; --second: {SECOND}; }}\n{STYLE.read_text(encoding='utf-8')}"
+    colors = f":root {{ --first: {FIRST}; --second: {SECOND}; }}"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f'<header>\n<p class="kicker">{escape(kicker)}</p>\n<h1>{escape(title)}</h1>\n{lead_html}\n</header>\n'
-        f"{parts}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n"
+        f"<style>\n{colors}\n{STYLE.read_text(encoding='utf-8')}</style>\n"
+        f"</head>\n<body>\n<main>\n{body_html}\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -89,56 +58,31 @@ def chart(figure: Figure, alt: str) -> str:
     return f'<img src="{source}" alt="{escape(alt)}">'
 
 
-def figure_html(html: str, caption_html: str, *, style: str = "") -> str:
-    """A picture with what it shows below it; `style` is a class of the style sheet."""
-    attribute = f' class="{style}"' if style else ""
-    return f"<figure{attribute}>\n{html}\n<figcaption>{caption_html}</figcaption>\n</figure>"
-
-
-def columns(htmls: Sequence[str]) -> str:
-    """Parts side by side where the window is wide enough."""
-    return f'<div class="columns">\n{"".join(htmls)}\n</div>'
-
-
 def picture_grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows of pictures under the names of their columns."""
-    template = f'style="grid-template-columns: repeat({len(heads)}, minmax(0, 1fr))"'
-    names = "".join(f'<div class="head">{escape(head)}</div>' for head in heads)
-    cells = "\n".join(f"<div>{cell}</div>" for row in rows for cell in row)
-    return f'<div class="pictures" {template}>\n{names}\n{cells}\n</div>'
+    """Rows of pictures, as HTML, under the names of their columns."""
+    template = f"grid-template-columns: repeat({len(heads)}, minmax(0, 1fr))"
+    names = "\n".join(f'<div class="head">{escape(head)}</div>' for head in heads)
+    cells = "\n".join(f"<div>{html}</div>" for row in rows for html in row)
+    return f'<div class="pictures" style="{template}">\n{names}\n{cells}\n</div>'
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, total: bool = False) -> str:
-    """A table of HTML cells: names in the first column, numbers in the others; `total` marks the last row."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, total: Sequence[str] = ()) -> str:
+    """A table of HTML cells: names in the first column, numbers in the others, `total` below a line."""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    marks = [' class="total"' if total and row is rows[-1] else "" for row in rows]
-    body = "\n".join(
-        f"<tr{mark}>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
-        for mark, row in zip(marks, rows, strict=True)
+    lines = ["<tr>" + _cells(row) for row in rows]
+    if total:
+        lines.append('<tr class="total">' + _cells(total))
+    body = "\n".join(lines)
+    return (
+        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
+        "</table></div>"
     )
-    return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
 
 
-def facts(entries: Sequence[tuple[str, str]]) -> str:
-    """Names and what stands for them, the latter as HTML."""
-    rows = "\n".join(f"<tr><td>{escape(name)}</td><td>{html}</td></tr>" for name, html in entries)
-    return f'<table class="facts">\n{rows}\n</table>'
-
-
-def percent_with_bar(share: float, tone: str) -> str:
-    """A share in percent, with a bar of that length."""
-    bar = f'<span class="bar {tone}"><i style="width: {100 * min(max(share, 0), 1):.1f}%"></i></span>'
+def percent_with_bar(share: float, *, tone: str) -> str:
+    """A share of 0-1 in percent, with a bar of that length in the "first" or "second" color."""
+    bar = f'<span class="bar {tone}"><i style="width: {100 * share:.1f}%"></i></span>'
     return f"{100 * share:.1f}{bar}"
-
-
-def tiles(entries: Sequence[Tile]) -> str:
-    """The numbers worth reading first, side by side."""
-    parts = [
-        f'<div class="tile"><b class="{entry.tone}">{escape(entry.value)}<small>{escape(entry.unit)}</small></b>'
-        f"<span>{escape(entry.text)}</span></div>"
-        for entry in entries
-    ]
-    return f'<div class="tiles">\n{"".join(parts)}\n</div>'
 
 
 def swatch(name: str, color: Color) -> str:
@@ -149,8 +93,12 @@ def swatch(name: str, color: Color) -> str:
 
 def legend(names: Sequence[str], palette: Sequence[Color]) -> str:
     """All colors and what they stand for."""
-    entries = "".join(f"<li>{swatch(name, color)}</li>" for name, color in zip(names, palette, strict=True))
+    entries = "".join(f"<li>{swatch(*entry)}</li>" for entry in zip(names, palette, strict=True))
     return f'<ul class="legend">{entries}</ul>'
+
+
+def _cells(row: Sequence[str]) -> str:
+    return "".join(f"<td>{html}</td>" for html in row) + "</tr>"
 
 
 def _source(data: bytes, *, media_type: str) -> str:

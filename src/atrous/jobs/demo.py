@@ -193,11 +193,11 @@ def _keep(output: Path, trainings: "dict[str, Training]", scenes: "Scenes") -> N
     from PIL import Image
 
     from atrous.files import write_atomically
-    from atrous.jobs.demo_pictures import shown_scenes
+    from atrous.jobs.demo_pictures import SHOWN
 
     for name, file in ((ALONE, "front_end.safetensors"), (BOTH, "with_context.safetensors")):
         write_atomically(output / file, partial(shutil.copyfile, trainings[name].checkpoint))
-    for index in shown_scenes():
+    for index in SHOWN:
         sample = scenes[index]
         write_atomically(output / "scenes" / f"{sample.name}.png", Image.fromarray(sample.image).save)
 

@@ -13,6 +13,7 @@ from atrous.jobs.progress import Job, Progress
 
 CORES = sorted(CORE_LABEL.values())
 CHANCE = 1 / len(CORES)
+BEST_GUESS = 1 / (2 * len(CORES) - 1)  # IoU of each kind of core, where all three are named equally often
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +55,26 @@ def ceiling(num_classes: int) -> float:
     """The best mean IoU on these scenes for whatever does not see the rings from a core.
 
     All else may be perfect. Over the turns of a layout such a network is right on one core in three: if it
-    calls a share p of all core pixels by a name, that name's IoU is p / (1 + 2p), whose sum is largest at
-    p = 1/3, with 1/5 each.
+    calls a share p of all core pixels by one name, that name's IoU is at most p / (1 + 2p). The sum over the
+    names is largest at p = 1/3, with 1/5 each.
     """
-    best_core_iou = 1 / (2 * len(CORES) - 1)
-    return (num_classes - len(CORES) + len(CORES) * best_core_iou) / num_classes
+    return (num_classes - len(CORES) + len(CORES) * BEST_GUESS) / num_classes
 
 
-def run_trial(predictors: Mapping[str, Predictor], scenes: Scenes) -> Job[dict[str, Verdict]]:
-    """A verdict on each of the named networks."""
+def run_trial(
+    predictors: Mapping[str, Predictor], scenes: Scenes, *, num_layouts: int | None = None
+) -> Job[dict[str, Verdict]]:
+    """A verdict on each of the named networks.
+
+    Args:
+        predictors: For the classes of the scenes.
+        scenes: Held out.
+        num_layouts: Of the first layouts only; all unless given.
+    """
     counts = {name: Counts.zeros(scenes.label_set.num_classes) for name in predictors}
     changes = {name: Change() for name in predictors}
-    for first in range(0, len(scenes), len(KINDS)):
+    num_scenes = len(scenes) if num_layouts is None else num_layouts * len(KINDS)
+    for first in range(0, num_scenes, len(KINDS)):
         turns = [scenes[first + turn] for turn in range(len(KINDS))]
         on_core = np.isin(turns[0].labels, CORES)
         for name, predictor in predictors.items():
@@ -76,7 +85,7 @@ def run_trial(predictors: Mapping[str, Predictor], scenes: Scenes) -> Job[dict[s
                 )
             for prediction in predictions[1:]:
                 changes[name] += _change(predictions[0], prediction, on_core)
-        yield Progress(first + len(KINDS), len(scenes), "held-out scenes")
+        yield Progress(first + len(KINDS), num_scenes, "held-out scenes")
     return {
         name: _verdict(Scores.from_counts(counts[name], names=scenes.label_set.names), changes[name])
         for name in predictors

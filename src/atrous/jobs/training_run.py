@@ -37,7 +37,7 @@ def train_network(config: TrainConfig) -> Job[TrainResult]:
     network = _start_network(config, train_set, state).to(fabric.device)
     class_weights = None
     if any(stage.class_weights == "median_frequency" for stage in config.stages.values()):
-        class_weights = yield from _class_weights(train_set)
+        class_weights = yield from frequency_weights(train_set)
     plans = plan_stages(config, network, class_weights)
     position = state.position if state else Position(plans[0].name, 0)
     with listen() as wish, _log(config, folder, position, fabric) as log:
@@ -86,7 +86,7 @@ def _start_network(config: TrainConfig, train_set: Samples, state: State | None)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _class_weights(train_set: Samples) -> Job[Tensor]:
+def frequency_weights(train_set: Samples) -> Job[Tensor]:
     """Median-frequency weights of the labels of all training samples."""
     num_classes = train_set.label_set.num_classes
     pixel_counts = np.zeros((len(train_set), num_classes), np.int64)

@@ -74,10 +74,8 @@ class StageRun:
         Raises:
             StoppedError: If somebody asked to stop; the state is saved.
         """
-        if self.position.step == 0:
-            self._save(
-                draw=False
-            )  # a run can be resumed from its first second, and a full disk shows at once
+        if self.position.step == 0:  # a run can go on from its first second, and a full disk shows at once
+            self._save(draw=False)
         yield from self._fill_cache()
         recent: list[Update] = []
         with closing(self._updates()) as updates:

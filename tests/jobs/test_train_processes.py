@@ -1,0 +1,195 @@
+"""Training in processes of its own: real signals, a kill, a full disk, and two processes under torchrun."""
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from atrous.checkpoint import load_tensors
+from atrous.config import to_toml
+from atrous.errors import CheckpointError
+from atrous.jobs.run_folder import Position, RunFolder
+from atrous.jobs.train import TrainConfig, run, train
+from atrous.training.settings import Stage
+
+STAGE = Stage(num_steps=6, batch_size=1, crop_size=(32, 40), learning_rate=0.01, scale=(0.8, 1.3))
+PATIENCE = 250  # s; a busy machine takes its time
+
+# As `python -m atrous`, but only the first process may write to any file.
+FIRST_PROCESS_WRITES = """
+import os, resource, sys
+if os.environ.get("RANK", "0") != "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+from atrous.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def config(tiny_data, tmp_path):
+    return TrainConfig(
+        data=tiny_data,
+        output=tmp_path / "run",
+        network="compact_context",
+        device="cpu",
+        precision="float32",
+        save_every=4,
+        front_end=STAGE,
+        context=replace(STAGE, scale=(1.0, 1.0)),
+        joint=STAGE,
+    )
+
+
+def command(config):
+    """What follows `atrous` to run the config."""
+    recipe = config.output.with_suffix(".toml")
+    recipe.write_text(to_toml(replace(config, resume=False)))
+    return ["train", "--recipe", str(recipe), *(["--resume"] if config.resume else [])]
+
+
+def start(config, **settings):
+    words = [sys.executable, "-m", "atrous", *command(config)]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **settings)
+
+
+def start_pair(config):
+    """Two gloo processes."""
+    script = config.output.with_suffix(".py")
+    script.write_text(FIRST_PROCESS_WRITES)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [sys.executable, *torchrun, str(script), *command(config)]
+    return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    """Exit code, output and error stream."""
+    output, errors = process.communicate(timeout=PATIENCE)
+    assert "Traceback" not in errors, errors
+    return process.returncode, output, errors
+
+
+def wait_until_saved(output, *, step):
+    """Wait until a state beyond that step of the first stage is on disk."""
+    deadline = time.monotonic() + PATIENCE
+    while position_of(output).step <= step:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def position_of(output):
+    try:
+        return RunFolder(output).load_state().position
+    except CheckpointError:  # not there yet
+        return Position("", -1)
+
+
+def tensors_of(folder):
+    return {
+        f"{path.name}: {name}": value
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, value in load_tensors(path)[0].items()
+    }
+
+
+def assert_same(ours, theirs, **tolerance):
+    """Equal bits, or close where a tolerance is given."""
+    first, second = tensors_of(ours), tensors_of(theirs)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        if tolerance:
+            torch.testing.assert_close(value, second[name], **tolerance, msg=name)
+        else:
+            assert torch.equal(value, second[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_is_stopped_and_resumed_is_the_uninterrupted_run(config, number):
+    config = replace(config, front_end=replace(STAGE, num_steps=80), context=Stage(), joint=Stage())
+    process = start(config)
+    wait_until_saved(config.output, step=3)
+    process.send_signal(number)
+    code, _, errors = finish(process)
+    position = position_of(config.output)
+    assert 3 < position.step < 80
+    if number == signal.SIGKILL:
+        assert code == -number
+    else:
+        last = errors.strip().splitlines()[-1]
+        assert last == f"stopped after step {position.step} of front_end, all saved; add --resume to go on"
+        assert code == {signal.SIGINT: 130, signal.SIGTERM: 0}[number]
+    train(replace(config, resume=True))
+    whole = replace(config, output=config.output.with_name("whole"))
+    train(whole)
+    assert_same(config.output, whole.output)
+
+
+def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(config):
+    config = replace(config, context=Stage(), joint=Stage())
+    job = run(config)
+    assert [next(job).done for _ in range(5)][-1] == 5  # saved at 4
+    job.close()
+    last = config.output / "last.safetensors"
+    before = last.read_bytes()
+    limit = len(before) // 2
+    process = start(
+        replace(config, resume=True),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    code, output, errors = finish(process)
+    assert code == 1
+    assert output == ""
+    line = errors.strip().splitlines()[-1]
+    assert line.startswith("error: cannot write ")
+    assert line.endswith("what was there before is untouched")
+    assert last.read_bytes() == before
+    assert not list(config.output.glob(".*"))  # nothing half written
+    train(replace(config, resume=True))
+    whole = replace(config, output=config.output.with_name("whole"))
+    train(whole)
+    assert_same(config.output, whole.output)
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_with_twice_the_accumulation(config):
+    """Through all three stages; and the second process writes no file."""
+    assert finish(start_pair(config))[0] == 0
+    alone = replace(
+        config,
+        output=config.output.with_name("alone"),
+        front_end=replace(config.front_end, accumulate=2),
+        context=replace(config.context, accumulate=2),
+        joint=replace(config.joint, accumulate=2),
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as torchrun sets it
+    try:
+        result = train(alone)
+    finally:
+        torch.set_num_threads(threads)
+    assert_same(config.output, alone.output, atol=1e-5, rtol=1e-4)
+    position = position_of(config.output)
+    assert position.scores.keys() == result.scores.keys() == {"front_end", "context", "joint"}
+    for stage, scores in result.scores.items():
+        assert position.scores[stage].to_dict() == scores.to_dict()
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_go_on_as_if_they_had_not(config):
+    config = replace(config, front_end=replace(STAGE, num_steps=80), context=Stage(), joint=Stage())
+    process = start_pair(config)
+    wait_until_saved(config.output, step=3)
+    process.terminate()
+    _, errors = process.communicate(timeout=PATIENCE)
+    position = position_of(config.output)
+    assert 3 < position.step < 80
+    assert errors.count(f"stopped after step {position.step} of front_end, all saved") == 2
+    assert finish(start_pair(replace(config, resume=True)))[0] == 0
+    whole = replace(config, output=config.output.with_name("whole"))
+    assert finish(start_pair(whole))[0] == 0
+    assert_same(config.output, whole.output)
