@@ -14,7 +14,9 @@ SECOND = course([10, 20], [0.4, 0.2], [np.nan, 0.9])
 
 
 def lines_of(axes):
-    return [line for line in axes.get_lines() if len(line.get_xdata()) and line.get_linestyle() == "-"]
+    """Steps and values of every solid line."""
+    lines = [line for line in axes.get_lines() if line.get_linestyle() == "-"]
+    return [(np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist()) for line in lines]
 
 
 def test_a_run_sets_out_where_the_one_before_it_ended():
@@ -22,9 +24,8 @@ def test_a_run_sets_out_where_the_one_before_it_ended():
         [Run("", FIRST, "black"), Run("b", SECOND, "red", after=FIRST)], ceiling=0.5, ceiling_name="at most"
     )
     losses, scores = figure.axes
-    assert [line.get_xdata().tolist() for line in lines_of(losses)] == [[10, 20, 30], [40, 50]]
-    assert [line.get_xdata().tolist() for line in lines_of(scores)] == [[20, 30], [30, 50]]
-    assert np.allclose(lines_of(scores)[1].get_ydata(), [40, 90])
+    assert lines_of(losses) == [([10, 20, 30], [1.0, 0.5, 0.4]), ([40, 50], [0.4, 0.2])]
+    assert lines_of(scores) == [([20, 30], [30, 40]), ([30, 50], [40, 90])]
 
 
 def test_names_last_scores_and_the_ceiling_are_written():
@@ -38,4 +39,4 @@ def test_a_run_without_validation_has_its_loss_drawn():
     figure = draw_comparison(
         [Run("a", course([1], [2.0], [np.nan]), "black")], ceiling=0.5, ceiling_name="at most"
     )
-    assert [line.get_ydata().tolist() for line in lines_of(figure.axes[0])] == [[2.0]]
+    assert lines_of(figure.axes[0]) == [([1], [2.0])]

@@ -25,20 +25,18 @@ from atrous.training.settings import Stage
 SCENES = Scenes("test")
 
 
-def predictor(name: str, **settings) -> Predictor:
-    torch.manual_seed(0)
-    return Predictor(build_network(name, num_classes=6, **settings), device="cpu")
-
-
 @pytest.fixture(scope="module")
 def alone() -> Predictor:
-    return predictor("compact")
+    torch.manual_seed(0)
+    return Predictor(build_network("compact", num_classes=6), device="cpu")
 
 
 @pytest.fixture(scope="module")
 def both() -> Predictor:
     """A context module far off the identity, so that it mixes what it sees."""
-    return predictor("compact", context_module="basic", noise=0.3)
+    torch.manual_seed(0)
+    network = build_network("compact", num_classes=6, context_module="basic", noise=0.3)
+    return Predictor(network, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -102,17 +100,18 @@ def test_with_context_a_score_hangs_on_pixels_beyond_the_ring(both):
     assert sight.strength().max() == 1
 
 
-def training(tmp_path: Path, network: str, **stage: Stage) -> Training:
-    config = TrainConfig(data=Path(PATH), output=tmp_path, network=network, **stage)
+def training(config: TrainConfig) -> Training:
     values = {"loss": np.array([2.0, 1.0]), "val_mean_iou": np.array([np.nan, 0.4])}
-    (only,) = stage.values()
-    return Training(config, only, tmp_path / "model.safetensors", Course("x", np.array([1.0, 7.0]), values))
+    (stage,) = config.stages.values()
+    course = Course("front_end", np.array([1.0, 7.0]), values)
+    return Training(config, stage, config.output / "model.safetensors", course)
 
 
 @pytest.fixture
-def story(tmp_path, alone, both, verdicts) -> Story:
-    front_end = training(tmp_path, "compact", front_end=Stage(num_steps=7, learning_rate=0.0625))
-    context = training(tmp_path, "compact_context", context=Stage(num_steps=7, learning_rate=0.0625))
+def story(alone, both, verdicts) -> Story:
+    stage = Stage(num_steps=7, learning_rate=0.0625)
+    front_end = training(TrainConfig(data=Path(PATH), network="compact", front_end=stage))
+    context = training(TrainConfig(data=Path(PATH), network="compact_context", context=stage))
     good = replace(verdicts["both"], core_accuracy=0.98765, num_changed=4321)
     return Story(
         Contestant(front_end, alone, verdicts["alone"]),

@@ -22,7 +22,7 @@ from atrous.models.contract import PLAIN_RGB, DenseNetwork, LogitGeometry
 from atrous.models.dilated_net import DilatedNet
 from atrous.training.settings import Stage
 
-AUGMENTED = Stage(num_steps=5, batch_size=2, crop_size=(32, 32), learning_rate=0.01, scale=(0.8, 1.2))
+AUGMENTED = Stage(num_steps=4, batch_size=2, crop_size=(32, 32), learning_rate=0.01, scale=(0.8, 1.2))
 
 
 class Dropping(DenseNetwork):
@@ -81,8 +81,7 @@ def run_until(bench, step):
             bench.wish.signal = signal.SIGINT
 
 
-@pytest.mark.parametrize("name", ["front_end", "context", "joint"])
-@pytest.mark.parametrize("stop", [1, 2, 3])
+@pytest.mark.parametrize(("name", "stop"), [("front_end", 2), ("context", 1), ("context", 3)])
 def test_a_stage_with_dropout_stopped_and_resumed_is_the_uninterrupted_one(config, name, stop):
     """Also where a validation lies before the stop, or after it."""
     config = replace(config, **{name: AUGMENTED})
@@ -109,5 +108,5 @@ def test_the_front_end_of_the_context_stage_has_no_dropout(config):
 def test_every_row_of_the_log_is_told(config):
     rows = []
     position = drain(stage_run(bench_of(replace(config, front_end=AUGMENTED), rows=rows)).run())
-    assert [row.step for row in rows] == [2, 4, 5]
+    assert [row.step for row in rows] == [2, 4]
     assert tuple(rows) == position.rows
