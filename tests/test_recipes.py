@@ -22,7 +22,8 @@ def test_recipe_loads_and_its_stages_fit_the_network(path):
 
 def test_the_control_trains_as_many_steps_as_context_and_joint():
     recipe, control = (
-        load_toml(path, TrainConfig) for path in RECIPES if path.stem in ("camvid_light", "camvid_light_alone")
+        load_toml(RECIPES[0].with_name(f"{name}.toml"), TrainConfig)
+        for name in ("camvid_light", "camvid_light_alone")
     )
     assert control.front_end.num_steps == recipe.context.num_steps + recipe.joint.num_steps
     assert control.front_end.learning_rate == recipe.joint.learning_rate
