@@ -1,5 +1,6 @@
 """Training in processes of its own: real signals, a kill, a full disk, and two processes under torchrun."""
 
+import os
 import resource
 import signal
 import subprocess
@@ -23,6 +24,7 @@ PATIENCE = 250  # s; a busy machine takes its time
 # As `python -m atrous`, but only the first process may write to any file.
 FIRST_PROCESS_WRITES = """
 import os, resource, sys
+import lightning_fabric  # looks for a folder for temporary files, by writing one
 if os.environ.get("RANK", "0") != "0":
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 from atrous.cli import main
@@ -52,18 +54,30 @@ def command(config):
     return ["train", "--recipe", str(recipe), *(["--resume"] if config.resume else [])]
 
 
-def start(config, **settings):
-    words = [sys.executable, "-m", "atrous", *command(config)]
-    return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **settings)
+@pytest.fixture
+def start():
+    """Starts `python WORDS` with both streams piped; whatever still runs at the end of the test is killed."""
+    started = []
+
+    def start(*words, **settings):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([sys.executable, *words], start_new_session=True, **pipes, **settings)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
-def start_pair(config):
-    """Two gloo processes."""
+def pair(config):
+    """What follows `python` to run the config in two gloo processes."""
     script = config.output.with_suffix(".py")
     script.write_text(FIRST_PROCESS_WRITES)
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = [sys.executable, *torchrun, str(script), *command(config)]
-    return subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    return (*torchrun, str(script), *command(config))
 
 
 def finish(process):
@@ -73,10 +87,11 @@ def finish(process):
     return process.returncode, output, errors
 
 
-def wait_until_saved(output, *, step):
-    """Wait until a state beyond that step of the first stage is on disk."""
+def wait_until_saved(process, output, *, step):
+    """Wait until the process has a state beyond that step of the first stage on disk."""
     deadline = time.monotonic() + PATIENCE
     while position_of(output).step <= step:
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -109,10 +124,10 @@ def assert_same(ours, theirs, **tolerance):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_process_that_is_stopped_and_resumed_is_the_uninterrupted_run(config, number):
+def test_a_process_that_is_stopped_and_resumed_is_the_uninterrupted_run(config, start, number):
     config = replace(config, front_end=replace(STAGE, num_steps=80), context=Stage(), joint=Stage())
-    process = start(config)
-    wait_until_saved(config.output, step=3)
+    process = start("-m", "atrous", *command(config))
+    wait_until_saved(process, config.output, step=3)
     process.send_signal(number)
     code, _, errors = finish(process)
     position = position_of(config.output)
@@ -129,7 +144,7 @@ def test_a_process_that_is_stopped_and_resumed_is_the_uninterrupted_run(config, 
     assert_same(config.output, whole.output)
 
 
-def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(config):
+def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(config, start):
     config = replace(config, context=Stage(), joint=Stage())
     job = run(config)
     assert [next(job).done for _ in range(5)][-1] == 5  # saved at 4
@@ -138,7 +153,9 @@ def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(config):
     before = last.read_bytes()
     limit = len(before) // 2
     process = start(
-        replace(config, resume=True),
+        "-m",
+        "atrous",
+        *command(replace(config, resume=True)),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     code, output, errors = finish(process)
@@ -156,9 +173,9 @@ def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(config):
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_twice_the_accumulation(config):
+def test_two_processes_are_one_with_twice_the_accumulation(config, start):
     """Through all three stages; and the second process writes no file."""
-    assert finish(start_pair(config))[0] == 0
+    assert finish(start(*pair(config)))[0] == 0
     alone = replace(
         config,
         output=config.output.with_name("alone"),
@@ -180,16 +197,16 @@ def test_two_processes_are_one_with_twice_the_accumulation(config):
 
 
 @pytest.mark.slow
-def test_two_processes_stop_together_and_go_on_as_if_they_had_not(config):
+def test_two_processes_stop_together_and_go_on_as_if_they_had_not(config, start):
     config = replace(config, front_end=replace(STAGE, num_steps=80), context=Stage(), joint=Stage())
-    process = start_pair(config)
-    wait_until_saved(config.output, step=3)
+    process = start(*pair(config))
+    wait_until_saved(process, config.output, step=3)
     process.terminate()
     _, errors = process.communicate(timeout=PATIENCE)
     position = position_of(config.output)
     assert 3 < position.step < 80
     assert errors.count(f"stopped after step {position.step} of front_end, all saved") == 2
-    assert finish(start_pair(replace(config, resume=True)))[0] == 0
+    assert finish(start(*pair(replace(config, resume=True))))[0] == 0
     whole = replace(config, output=config.output.with_name("whole"))
-    assert finish(start_pair(whole))[0] == 0
+    assert finish(start(*pair(whole)))[0] == 0
     assert_same(config.output, whole.output)

@@ -41,7 +41,7 @@ def draw_comparison(runs: Sequence[Run], *, ceiling: float, ceiling_name: str) -
         ceiling: Mean IoU, 0-1, drawn as a dashed line.
         ceiling_name: What it means.
     """
-    figure = Figure(figsize=(9, 5.4))
+    figure = Figure(figsize=(8, 5.2))
     figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     loss_axes, score_axes = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     for axes, label in ((loss_axes, "training loss"), (score_axes, "mean IoU on validation, %")):

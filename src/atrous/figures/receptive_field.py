@@ -94,8 +94,7 @@ def _square(field: Field, row: float, column: float, letters: float) -> str:
     x, y = (left + letters / 2, top + 1.4 * letters) if roomy else (left, top - 0.5 * letters)
     return (
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{field.size}" height="{field.size}" fill="none" '
-        f'stroke="{field.color}" stroke-width="{letters / 6:.1f}"/>'
-        + _text(text, x, y, letters, field.color, "start")
+        f'stroke="{field.color}" stroke-width="{letters / 6:.1f}"/>' + _text(text, x, y, letters, field.color)
     )
 
 
@@ -110,16 +109,15 @@ def _span(span: Span, letters: float) -> str:
         for y, x in (span.start, span.stop)
     ]
     path = f"M{column:.1f} {row:.1f}L{end_column:.1f} {end_row:.1f}{''.join(stops)}"
-    x, y = (column + end_column) / 2, (row + end_row) / 2 - 0.5 * letters
-    return f'<path d="{path}" stroke="{INK}" stroke-width="{letters / 10:.2f}" fill="none"/>' + _text(
-        span.text, x, y, letters, INK, "middle"
-    )
+    x, y = (column + end_column + letters) / 2, (row + end_row) / 2 + letters / 3
+    line = f'<path d="{path}" stroke="{INK}" stroke-width="{letters / 10:.2f}" fill="none"/>'
+    return line + _text(span.text, x, y, letters, INK)
 
 
-def _text(text: str, x: float, y: float, size: float, color: str, anchor: str) -> str:
+def _text(text: str, x: float, y: float, size: float, color: str) -> str:
     """Letters with a light rim, legible on any ground."""
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" font-weight="600" text-anchor="{anchor}" '
-        f'fill="{color}" stroke="white" stroke-width="{size / 4:.1f}" stroke-linejoin="round" '
-        f'paint-order="stroke">{escape(text)}</text>'
+        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" font-weight="600" fill="{color}" '
+        f'stroke="white" stroke-width="{size / 4:.1f}" stroke-linejoin="round" paint-order="stroke">'
+        f"{escape(text)}</text>"
     )

@@ -114,14 +114,15 @@ def _figures(story: Story) -> dict[str, str]:
         "both_accuracy": _percent(both.scores.pixel_accuracy),
         "scores": _scores(story),
         "num_core_pixels": f"{alone.num_core_pixels:,}",
-        "alone_changed": f"{alone.num_changed:,}",
+        "alone_changed": f"{alone.num_changed:,}" if alone.num_changed else "none",
         "both_changed": f"{both.num_changed:,}",
-        "alone_change": f"{alone.largest_change:g}",
+        "alone_change": f"{alone.largest_change:.2g}" if alone.largest_change else "exactly zero",
+        "early_mean": _percent(story.early.verdict.scores.mean_iou),
     }
 
 
 def _scores(story: Story) -> str:
-    """IoU of each class by both networks, and the most that the front end's window allows."""
+    """IoU of each class by both networks, and by the best guess that the front end's window allows."""
     label_set = story.scenes.label_set
     alone, both = story.alone.verdict.scores, story.both.verdict.scores
     rows = [
@@ -140,7 +141,7 @@ def _scores(story: Story) -> str:
         percent_with_bar(both.mean_iou, tone="second"),
     )
     width = story.alone.network.receptive_field
-    heads = ("IoU, %", f"at most, seeing {width} px", "front end alone", "with context module")
+    heads = ("IoU, %", f"best guess, seeing {width} px", "front end alone", "with context module")
     return table(heads, rows, total=total)
 
 
@@ -188,11 +189,15 @@ def _circumstances(story: Story) -> dict[str, str]:
         "seed": f"{story.early.training.config.seed}",
         "precision": "bfloat16" if in_bfloat16 else "float32",
         "machine": (
-            f"{device.type}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+            f"{device.type}, {_threads(torch.get_num_threads())}, torch {torch.__version__}, "
             f"Python {platform.python_version()}"
         ),
         "seconds": f"{story.seconds:.0f}",
     }
+
+
+def _threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
 
 
 def _percent(share: float) -> str:
