@@ -132,4 +132,4 @@ def test_scenes_open_by_their_name_like_any_data_set():
     assert dataset.label_set.num_classes == 6
     assert splits(Path(PATH)) == ("train", "val", "test")
     with pytest.raises(DataError, match="no split"):
-        open_dataset(Path(PATH), "trian")
+        open_dataset(Path(PATH), "trains")

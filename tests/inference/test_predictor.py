@@ -124,7 +124,7 @@ def test_prediction_is_normalization_margin_network_upsampling(build, size):
 def test_the_released_margin_fits_images_smaller_than_itself(size):
     torch.manual_seed(0)
     network = FrontEnd(2, padding="none", head=Head(channels=8, kernel_size=7, dilation=4))
-    torch.nn.init.normal_(network.layers.final.weight, 0.0, 1.0)
+    torch.nn.init.normal_(network.get_parameter("layers.final.weight"), 0.0, 1.0)
     image = picture(*size)
     prediction = Predictor(network, device="cpu")(image)
     np.testing.assert_allclose(
@@ -199,7 +199,7 @@ def test_overlay_has_the_size_of_the_image_and_the_colors_of_the_labels():
     prediction = Predictor(compact_network(), label_set=labels, device="cpu")(picture(9, 7))
     solid = prediction.overlay(opacity=1.0)
     assert solid.dtype == np.uint8
-    assert np.array_equal(solid, np.uint8(labels.palette)[prediction.label_map])
+    assert np.array_equal(solid, np.array(labels.palette, np.uint8)[prediction.label_map])
     assert np.array_equal(prediction.overlay(opacity=0.0), prediction.image)
 
 

@@ -144,6 +144,7 @@ def test_a_process_that_is_stopped_and_resumed_is_the_uninterrupted_run(config, 
     assert_same(config.output, whole.output)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_old_checkpoint_survives(config, start):
     config = replace(config, context=Stage(), joint=Stage())
     job = run(config)

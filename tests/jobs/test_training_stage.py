@@ -99,10 +99,12 @@ def test_a_stage_with_dropout_stopped_and_resumed_is_the_uninterrupted_one(confi
 def test_the_front_end_of_the_context_stage_has_no_dropout(config):
     """Not even after a validation."""
     bench = bench_of(replace(config, context=AUGMENTED))
-    modes = []
-    for _ in stage_run(bench).run():
-        modes.append((bench.network.front_end.layers[2].training, bench.network.context.training))
-    assert set(modes) == {(False, True)}
+    dropout, context = (
+        bench.network.get_submodule("front_end.layers.2"),
+        bench.network.get_submodule("context"),
+    )
+    modes = {(dropout.training, context.training) for _ in stage_run(bench).run()}
+    assert modes == {(False, True)}
 
 
 def test_every_row_of_the_log_is_told(config):

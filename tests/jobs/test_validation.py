@@ -13,7 +13,7 @@ from atrous.models.catalog import build_network
 def test_validation_gives_the_scores_of_evaluate_and_leaves_the_network_as_it_was(tiny_data):
     torch.manual_seed(0)
     network = build_network("compact_context", num_classes=3).train()
-    network.front_end.eval()
+    front_end, context = network.get_submodule("front_end").eval(), network.get_submodule("context")
     before = {name: value.clone() for name, value in network.state_dict().items()}
     fabric = Fabric(accelerator="cpu", devices=1)
     dataset = open_dataset(tiny_data, "val")
@@ -21,7 +21,7 @@ def test_validation_gives_the_scores_of_evaluate_and_leaves_the_network_as_it_wa
     expected = evaluate(Predictor(network, label_set=dataset.label_set, device="cpu"), dataset)
     assert scores.to_dict() == expected.to_dict()
     assert np.array_equal(scores.confusion_matrix, expected.confusion_matrix)
-    assert (network.training, network.context.training, network.front_end.training) == (True, True, False)
+    assert (network.training, context.training, front_end.training) == (True, True, False)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 

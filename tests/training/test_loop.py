@@ -63,6 +63,7 @@ def test_fit_makes_the_update_that_the_definition_makes():
     for name, parameter in expected.named_parameters():
         rate = 0.2 if name.endswith("bias") else 0.1
         decay = 0.0 if name.endswith("bias") else Stage().weight_decay
+        assert parameter.grad is not None
         moved = parameter.detach() - rate * (parameter.grad + decay * parameter.detach())
         torch.testing.assert_close(network.get_parameter(name).detach(), moved)
     assert [update.loss for update in updates] == [pytest.approx(loss.item())]
@@ -127,14 +128,13 @@ def test_fit_keeps_the_running_average():
     network = small_network()
     average = build_average(network, decay=0.5)
     fabric = Fabric(accelerator="cpu", devices=1)
-    trainee = Trainee(*fabric.setup(network, build_optimizer(network, Stage(learning_rate=0.1))), average)
+    module, optimizer = fabric.setup(network, build_optimizer(network, Stage(learning_rate=0.1)))
+    trainee = Trainee(module, optimizer, average)
     rule = Rule(cross_entropy, lambda _: 1.0)
-    expected = None
+    expected = {}
     for _ in fit(trainee, examples(number=4), fabric=fabric, rule=rule, steps=range(4)):
         now = weights(network)
-        expected = (
-            now if expected is None else {name: (value + now[name]) / 2 for name, value in expected.items()}
-        )
+        expected = {name: (expected.get(name, value) + value) / 2 for name, value in now.items()}
     for name, value in average.module.state_dict().items():
         torch.testing.assert_close(value, expected[name])
 

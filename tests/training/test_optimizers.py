@@ -19,7 +19,7 @@ def two_layers():
     module = nn.Sequential()
     module.add_module("old", nn.Conv2d(2, 3, 3))
     module.add_module("new", nn.Conv2d(3, 2, 1))
-    return module.to(memory_format=torch.channels_last)
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def step(module, optimizer, *, seed):

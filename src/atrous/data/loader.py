@@ -6,7 +6,7 @@ is pickled, and a resumed run needs only the position it stopped at.
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -41,7 +41,7 @@ def load_batches(
     numbers: range,
     margin: int = 0,
     num_threads: int = 2,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """The numbered batches of the endless shuffled sequence of the data set.
 
     Every epoch visits every sample once in an order of its own. Which sample stands at a position, and how it
@@ -74,7 +74,7 @@ def load_batches(
 
 def read_ahead(
     load: Callable[[int], T], *, batch_size: int, numbers: range, num_threads: int = 2
-) -> Iterator[list[T]]:
+) -> Generator[list[T], None, None]:
     """What `load` gives for each position of the numbered batches, in order, a few batches ahead.
 
     Args:
