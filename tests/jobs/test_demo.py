@@ -171,8 +171,8 @@ def test_demo_refuses_a_file_as_its_folder(tmp_path):
 
 @pytest.mark.slow
 def test_context_wins_by_a_wide_margin(tmp_path):
-    """The demo's claim on a third of its steps; all files are there, and nothing else."""
-    result = drain(run(DemoConfig(output=tmp_path, num_steps=60, device="cpu", precision="float32")))
+    """The demo's claim on a fifth of its steps; all files are there, and nothing else."""
+    result = drain(run(DemoConfig(output=tmp_path, num_steps=40, device="cpu", precision="float32")))
     assert result.front_end.scores.mean_iou <= result.ceiling
     assert result.front_end.core_accuracy == pytest.approx(1 / 3, abs=0.02)
     assert result.front_end.num_changed == 0

@@ -156,7 +156,7 @@ def _train_all(config: DemoConfig, folder: Path) -> Job[dict[str, Training]]:
         seed=config.seed,
         device=config.device,
         precision=config.precision,
-        validate_every=max(1, config.num_steps // 5),
+        validate_every=max(1, config.num_steps // 4),
         save_every=config.num_steps,
     )
     first = yield from _train(EARLY, replace(common, front_end=stage))
