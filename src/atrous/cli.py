@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from atrous import __version__
 from atrous.config import load_toml, suggestion
 from atrous.errors import AtrousError, StoppedError
+from atrous.jobs.progress import drain, is_first_process
 
 LINE_EVERY = 30  # seconds, where a log takes the place of bars
 
@@ -104,6 +105,8 @@ def _run(verb: str, words: list[str]) -> int:
     config, shown = _parse(
         getattr(module, config_name), words, prog=f"atrous {verb}", description=description
     )
+    if not is_first_process():
+        return drain(module.run(config)).exit_code
     result = _draw(module.run(config))
     print(json.dumps(result.to_dict()) if shown.json else result.to_table())
     return result.exit_code

@@ -170,6 +170,7 @@ def test_demo_refuses_a_file_as_its_folder(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_context_wins_by_a_wide_margin(tmp_path):
     """The demo's claim on a fifth of its steps; all files are there, and nothing else."""
     result = drain(run(DemoConfig(output=tmp_path, num_steps=40, device="cpu", precision="float32")))

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from atrous.data.open import open_dataset
-from atrous.errors import CheckpointError, DataError
+from atrous.errors import CheckpointError, ConfigError, DataError
 from atrous.evaluation.metrics import confusion_matrix
 from atrous.jobs.evaluate import EvaluateConfig, run
 from atrous.jobs.predict import PredictConfig
@@ -47,3 +47,15 @@ def test_evaluate_refuses_a_checkpoint_cut_short(tiny_data, tiny_checkpoint):
     tiny_checkpoint.write_bytes(tiny_checkpoint.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cut short"):
         drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")))
+
+
+def test_evaluate_refuses_the_same_classes_in_another_order(tiny_data, tiny_checkpoint):
+    (tiny_data / "labels.toml").write_text('names = ["sky", "wall", "ground"]')
+    with pytest.raises(DataError, match="in another order: sky, wall, ground"):
+        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")))
+
+
+@pytest.mark.parametrize("scales", [(), (0.0,), (float("nan"),), (1e9,)])
+def test_evaluate_refuses_impossible_scales(tiny_data, tiny_checkpoint, scales):
+    with pytest.raises(ConfigError, match="scales"):
+        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu", scales=scales)))

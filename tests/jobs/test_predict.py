@@ -145,3 +145,11 @@ def test_plan_outputs_refuses_what_is_not_there(tmp_path, pattern):
 def test_plan_outputs_refuses_a_folder_without_images(tmp_path):
     with pytest.raises(DataError, match="no image in"):
         plan_outputs((str(tmp_path),), Path("out"))
+
+
+def test_plan_outputs_passes_over_hidden_files_and_its_own_results(tmp_path):
+    (tmp_path / "labels").mkdir()
+    for name in ("x.jpg", "._x.jpg", "labels/x.png", "labels/x.overlay.jpg"):
+        (tmp_path / name).touch()
+    plans = plan_outputs((str(tmp_path),), tmp_path / "labels")
+    assert [plan.image.name for plan in plans] == ["x.jpg"]

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +87,8 @@ def check_each(
             continue
         crops = crop_size if split == TRAIN or TRAIN not in known else None
         tallies.append((yield from _examine(Tally(split, dataset, crops), quick=quick)))
+    if not tallies:
+        problems = [replace(problem, severity="error") for problem in problems]
     problems = _once(problems) + _conclude(tallies, path, quick=quick)
     problems.sort(key=lambda problem: problem.severity != "error")
     return Report(path, layout, quick, tuple(problems), tuple(tally.to_report() for tally in tallies))

@@ -41,6 +41,11 @@ def count_each(
             f"the network has {predicted.num_classes} classes and the data {labelled.num_classes} "
             f"({', '.join(labelled.names[:4])}, ...); evaluate it on data with the classes it was trained on"
         )
+    if predicted.names != labelled.names and set(predicted.names) == set(labelled.names):
+        raise DataError(
+            f"the network's classes are {', '.join(predicted.names)}, and the data have the same in another "
+            f"order: {', '.join(labelled.names)}; bring labels.toml and masks into the network's order"
+        )
     if len(dataset) == 0:
         raise DataError("the data set has no samples; choose another split")
     for index in range(len(dataset)) if indices is None else indices:

@@ -22,6 +22,8 @@ from atrous.models.contract import DenseNetwork
 from atrous.ops.pad import pad_reflect
 from atrous.ops.resample import upsample_logits
 
+LARGEST_SCALE = 10
+
 Picture = UInt8[np.ndarray, "h w 3"]
 
 
@@ -97,8 +99,10 @@ class Predictor:
                 f"{self.label_set.num_classes} label names for a network of {network.num_classes} classes; "
                 "give as many names as classes"
             )
-        if not self.scales or min(self.scales) <= 0:
-            raise ConfigError(f"scales {self.scales} must be positive factors, at least one")
+        if not self.scales or not all(0 < scale < LARGEST_SCALE for scale in self.scales):
+            raise ConfigError(
+                f"scales {self.scales} must be factors between 0 and {LARGEST_SCALE}, at least one"
+            )
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
         """Labels, probabilities and overlay of one image.

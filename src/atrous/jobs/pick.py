@@ -77,10 +77,10 @@ def pick(config: TrainConfig, situation: Situation, *, num_classes: int) -> Choi
     sizes = f"{situation.image_size[0]} x {situation.image_size[1]}"
     reasons = (
         f"network {name}: {why}",
-        f"crops of {height} x {width} px: images are about {sizes}, and {largest} px keep a step short here",
-        f"{num_steps} steps of {batch_size} crops: a step takes {seconds:.2f} s on this machine, "
-        f"{situation.minutes:g} minutes are allowed (--minutes), and {situation.num_samples} images are "
-        f"worth {MOST_EPOCHS} epochs at most",
+        f"crops of {height} x {width} px: images are about {sizes}, and beyond {largest} px it is slow here",
+        f"{num_steps} steps of {batch_size} crops, at least {LEAST_STEPS}: a step takes {seconds:.2f} s on "
+        f"this machine, {situation.minutes:g} minutes are allowed (--minutes), and {situation.num_samples} "
+        f"images are worth {MOST_EPOCHS} epochs at most",
         "loss cross_entropy+lovasz: the second part looks after classes with few pixels",
     )
     first = _first_stage(num_steps, batch_size, (height, width), pretrained=situation.pretrained)

@@ -27,7 +27,7 @@ class PredictConfig:
         checkpoint: Made by `atrous train`.
         output: Folder for the label maps, NAME.png of the image's size with the classes' colors, and the
             overlays, NAME.overlay.jpg; files of a folder keep their place in it.
-        overlay: Also write the image under the colors of its labels.
+        overlay: The image under the colors of its labels is written too; --no-overlay leaves it out.
         opacity: Of the colors in the overlay, 0-1.
         save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
         overwrite: Replace files that are there already.
@@ -143,13 +143,20 @@ def run(config: PredictConfig) -> Job[PredictResult]:
 def plan_outputs(patterns: tuple[str, ...], output: Path) -> tuple[Plan, ...]:
     """Every image that the patterns name, once, and where its results go.
 
+    Of folders and globs, files in the output folder do not count.
+
     An image of a folder keeps its place below it. Two images that differ only in their ending (a.jpg, a.png)
     keep it in the names of their results (a.jpg.png, a.png.png).
 
     Raises:
         DataError: If a pattern names nothing that is there, or two images would have the same results.
     """
-    relative = {path: place for pattern in patterns for path, place in _expand(pattern)}
+    relative = {
+        path: place
+        for pattern in patterns
+        for path, place in _expand(pattern)
+        if Path(pattern) == path or output.resolve() not in path.resolve().parents  # not what we wrote
+    }
     stems = Counter(place.with_suffix("") for place in relative.values())
     plans: dict[Path, Plan] = {}
     for path, place in relative.items():
@@ -167,7 +174,11 @@ def _expand(pattern: str) -> Iterator[tuple[Path, Path]]:
     """Images that a file name, folder or glob stands for, each with its place in the output."""
     root = Path(pattern)
     if root.is_dir():
-        found = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(
+            path
+            for path in root.rglob("*")
+            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+        )
         if not found:
             raise DataError(f"no image in {root}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
         yield from ((path, path.relative_to(root)) for path in found)

@@ -1,5 +1,6 @@
 """What a running job says; the command line draws it, a notebook or page can too."""
 
+import os
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -36,3 +37,8 @@ def drain(job: Job[T]) -> T:
             next(job)
         except StopIteration as stop:
             return stop.value
+
+
+def is_first_process() -> bool:
+    """Whether this process is alone, or the first of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"

@@ -8,7 +8,7 @@
 | last.safetensors       | weights and optimizer of the last saved step, for --resume              |
 | log.csv, curves.png    | loss, learning rate, speed and validation by step                       |
 | tensorboard/           | the same for TensorBoard, on request                                    |
-| scores/                | the front end's scores, as long as a context stage learns from them     |
+| .front_end_scores/     | as long as a context stage learns from them                             |
 """
 
 import csv
@@ -133,7 +133,7 @@ class RunFolder:
     @property
     def scores(self) -> Path:
         """Where the front end's scores are kept."""
-        return self.path / "scores"
+        return self.path / ".front_end_scores"
 
     @property
     def events(self) -> Path:
@@ -150,7 +150,7 @@ class RunFolder:
         Raises:
             OutputError: If there is one.
         """
-        if self.last.exists() or self.model.exists():
+        if any(path.exists() for path in (self.last, self.model, self.path / "recipe.toml")):
             raise OutputError(
                 f"{self.path} holds a run already; add --resume to go on, or choose another --output"
             )

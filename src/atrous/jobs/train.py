@@ -1,7 +1,6 @@
 """Train a network on a data set: front end, context module, both together; killed and resumed at will."""
 
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -117,15 +116,15 @@ def run(config: TrainConfig) -> Job[TrainResult]:
         StoppedError: If Ctrl-C or SIGTERM stopped it; everything is saved.
         TrainingError: If the loss stopped being finite.
     """
-    from atrous.config import load_toml, to_toml
+    from atrous.config import load_toml
     from atrous.jobs.run_folder import RunFolder
-    from atrous.jobs.training_run import train_network
 
     folder = RunFolder(config.output)
+    reasons: tuple[str, ...] = ()
     if config.resume:
         folder.refuse_missing()
         saved = load_toml(folder.path / "recipe.toml", TrainConfig)
-        config = replace(saved, output=config.output, data=config.data or saved.data, resume=True)
+        config = _resumed(config, saved)
     else:
         folder.refuse_existing()
         if config.data is None:
@@ -133,12 +132,28 @@ def run(config: TrainConfig) -> Job[TrainResult]:
                 "no data given; give the folder of a data set, or --resume with the --output of a run"
             )
         config = yield from _check(config)
-        reasons: tuple[str, ...] = ()
         if not config.stages:
             config, reasons = yield from _pick(config)
-        if is_first_process():
-            folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
-    return (yield from train_network(config))
+    from atrous.jobs.training_run import train_network  # heavy, and mistakes are told before
+
+    return (yield from train_network(config, reasons=reasons))
+
+
+def _resumed(config: TrainConfig, saved: TrainConfig) -> TrainConfig:
+    """The run's own recipe, with the folders where they lie now; nothing else can change on the way."""
+    fresh = TrainConfig()
+    changed = [
+        item.name
+        for item in fields(config)
+        if item.name not in ("data", "output", "resume")
+        and getattr(config, item.name) not in (getattr(fresh, item.name), getattr(saved, item.name))
+    ]
+    if changed:
+        raise ConfigError(
+            f"a resumed run keeps its own recipe, and {', '.join(changed)} would change it; leave that out, "
+            "or start a new run with the old one's network as --init"
+        )
+    return replace(saved, output=config.output, data=config.data or saved.data, resume=True)
 
 
 def _check(config: TrainConfig) -> Job[TrainConfig]:
@@ -166,16 +181,16 @@ def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
     from atrous.jobs.pick import look_at, pick
 
     assert config.data is not None
+    for name in STAGES:
+        if getattr(config, name) != Stage():
+            raise ConfigError(
+                f"{name} has settings but no steps; set its num_steps, or leave all stages to be picked"
+            )
     dataset = open_dataset(config.data, config.train_split)
     choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)
     for reason in choice.reasons:
         yield Progress(0, 0, "pick", message=reason)
     return choice.config, choice.reasons
-
-
-def is_first_process() -> bool:
-    """Whether this process is alone, or the first of those that `torchrun` started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def train(config: TrainConfig) -> TrainResult:

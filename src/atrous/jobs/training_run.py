@@ -1,7 +1,7 @@
 """A whole training run: data, network, stages, in the order of the recipe, from wherever it stopped."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -9,8 +9,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from atrous.config import to_toml
 from atrous.data.open import open_dataset
 from atrous.data.samples import Samples
+from atrous.errors import CheckpointError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
@@ -25,8 +27,11 @@ from atrous.models.pretrained import initialize_
 from atrous.training.losses import median_frequency_weights
 
 
-def train_network(config: TrainConfig) -> Job[TrainResult]:
-    """Run the stages of the config that are not done yet; see `atrous.jobs.train.run`."""
+def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[TrainResult]:
+    """Run the stages of the config that are not done yet; see `atrous.jobs.train.run`.
+
+    The recipe is written, with the reasons for what was picked above it, once everything is known to fit.
+    """
     folder = RunFolder(config.output)
     state = folder.load_state() if config.resume else None
     assert config.data is not None
@@ -39,6 +44,8 @@ def train_network(config: TrainConfig) -> Job[TrainResult]:
     if any(stage.class_weights == "median_frequency" for stage in config.stages.values()):
         class_weights = yield from frequency_weights(train_set)
     plans = plan_stages(config, network, class_weights)
+    if not config.resume and fabric.is_global_zero:
+        folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
     position = state.position if state else Position(plans[0].name, 0)
     with listen() as wish, _log(config, folder, position, fabric) as log:
         bench = Bench(config, fabric, network, train_set, val_set, folder, wish, log)
@@ -79,7 +86,13 @@ def _start_network(config: TrainConfig, train_set: Samples, state: State | None)
         noise=config.noise,
     )
     if state is not None:
-        network.load_state_dict(state.part("network"))
+        tensors = state.part("network")
+        if network.misfits(tensors):
+            raise CheckpointError(
+                f"the run in {config.output} does not fit {config.network} with "
+                f"{network.num_classes} classes; resume it with the data it was started on"
+            )
+        network.load_state_dict(tensors)
         network.use_normalization_(state.normalization)
     elif config.init is not None:
         initialize_(network, config.init)

@@ -16,7 +16,7 @@ class Stage:
         accumulate: Micro-batches an update.
         crop_size: Height and width in pixels.
         scale: Smallest and largest random zoom; 1 1 leaves the size.
-        mirror: Flip half of the crops left to right.
+        mirror: Half of the crops are flipped left to right; --STAGE.no-mirror flips none.
         color: Strength of random brightness and contrast; 0 none, 0.2 mild.
         optimizer: sgd or adamw.
         learning_rate: Of weights in pretrained layers; biases get twice as much (Yu & Koltun).
