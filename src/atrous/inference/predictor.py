@@ -101,7 +101,7 @@ class Predictor:
             )
         if not self.scales or not all(0 < scale < LARGEST_SCALE for scale in self.scales):
             raise ConfigError(
-                f"scales {self.scales} must be factors between 0 and {LARGEST_SCALE}, at least one"
+                f"scales {self.scales} must be positive factors below {LARGEST_SCALE}, at least one"
             )
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
