@@ -160,7 +160,7 @@ def _draw(job: Generator[Any, None, Any]) -> Any:
                 return stop.value
             if said.message:
                 console.print(said.message, highlight=False, markup=False, soft_wrap=True)
-            if said.total:
+            elif said.total:
                 tell(said)
 
 

@@ -269,7 +269,7 @@ def test_predictor_refuses_a_missing_or_broken_checkpoint(tmp_path, tiny_checkpo
     ("wrong", "message"),
     [
         ({"label_set": LabelSet(("a", "b"))}, "2 label names for a network of 3 classes"),
-        ({"scales": ()}, "positive factors, at least one"),
+        ({"scales": ()}, "positive factors below 10, at least one"),
         ({"scales": (1.0, 0.0)}, "positive factors"),
         ({"device": "abacus"}, "not on this machine"),
     ],

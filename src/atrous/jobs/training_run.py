@@ -1,5 +1,6 @@
 """A whole training run: data, network, stages, in the order of the recipe, from wherever it stopped."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -62,6 +63,7 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
 
 def launch(config: TrainConfig) -> Fabric:
     """Device and precision; under `torchrun`, one of its processes."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision
     device = pick_device(config.device)
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // processes
