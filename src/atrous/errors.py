@@ -2,6 +2,8 @@
 
 AtrousError
 ├── ShapeError       an array or image has a size that the operation cannot take
+├── GeometryError    a network or layer whose geometry cannot be computed, or does not exist
+├── SurgeryError     a network that cannot be changed while its function is kept
 ├── ConfigError      a recipe, flag or argument is wrong
 ├── DataError        a data set or file is missing, broken or contradictory
 ├── CheckpointError  a checkpoint is cut short, foreign, or from a newer version
@@ -17,6 +19,14 @@ class AtrousError(Exception):
 
 class ShapeError(AtrousError, ValueError):
     """A size does not fit."""
+
+
+class GeometryError(AtrousError, ValueError):
+    """A network cannot be traced, or a layer or size has no geometry."""
+
+
+class SurgeryError(AtrousError, ValueError):
+    """A network cannot be changed in the wanted way while its function is kept."""
 
 
 class ConfigError(AtrousError, ValueError):

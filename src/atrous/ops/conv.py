@@ -10,29 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from atrous.errors import ConfigError, ShapeError
+from atrous.geometry.axis import effective_kernel_size, same_padding
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-
-
-def effective_kernel_size(kernel_size: int, dilation: int) -> int:
-    """Inputs from the first tap of one layer to its last, d (k - 1) + 1.
-
-    >>> effective_kernel_size(3, 16)
-    33
-    """
-    return dilation * (kernel_size - 1) + 1
-
-
-def same_padding(kernel_size: int, dilation: int) -> tuple[int, int]:
-    """Zeros (before, after) that keep the size of an axis at stride 1: d (k - 1), halved.
-
-    Where the total is odd, as for even kernels with an odd dilation, the odd zero goes after.
-
-    >>> same_padding(3, 4), same_padding(2, 1)
-    ((4, 4), (0, 1))
-    """
-    total = dilation * (kernel_size - 1)
-    return total // 2, total - total // 2
 
 
 def conv(

@@ -1,0 +1,1 @@
+"""Networks changed while their function is kept: classifiers made dense, and heads made convolutional."""
