@@ -111,10 +111,7 @@ class Layer:
     def __post_init__(self) -> None:
         if isinstance(self.padding, str) and self.padding != "same":
             raise GeometryError(f"padding {self.padding!r} is unknown; give 'same' or numbers from 0 on")
-        if (
-            not isinstance(self.padding, str)
-            and min(self.padding if isinstance(self.padding, tuple) else (self.padding,)) < 0
-        ):
+        if not isinstance(self.padding, str) and min(_per_axis(self.padding, 1)) < 0:
             raise GeometryError(f"padding {self.padding} is negative; give 0 or more")
         ranks = {len(value) for value in self._values() if isinstance(value, tuple)}
         if len(ranks) > 1:
@@ -128,13 +125,14 @@ class Layer:
 
     def axes(self, rank: int) -> tuple[Window, ...]:
         """What it reads along each of `rank` axes."""
-        kernel_size, stride, dilation, padding = (
-            value if isinstance(value, tuple) else (value,) * rank for value in self._values()
+        kernel_size, stride, dilation = (
+            _per_axis(value, rank) for value in (self.kernel_size, self.stride, self.dilation)
         )
-        return tuple(
-            Window(k, s, d, same_padding(k, d) if p == "same" else (int(p), int(p)))
-            for k, s, d, p in zip(kernel_size, stride, dilation, padding, strict=True)
-        )
+        if isinstance(self.padding, str):
+            padding = tuple(same_padding(k, d) for k, d in zip(kernel_size, dilation, strict=True))
+        else:
+            padding = tuple((zeros, zeros) for zeros in _per_axis(self.padding, rank))
+        return tuple(Window(*axis) for axis in zip(kernel_size, stride, dilation, padding, strict=True))
 
     def _values(self) -> tuple[int | str | tuple[int, ...], ...]:
         return self.kernel_size, self.stride, self.dilation, self.padding
@@ -161,3 +159,7 @@ def graph_of_layers(layers: Sequence[int | tuple[int, ...] | Layer]) -> SpatialG
         name, axes = f"layer{number}", layer.axes(ranks[0])
         nodes.append(Node(name, "conv", name, inputs=(nodes[-1].name,), axes=axes))
     return SpatialGraph(tuple(nodes), outputs=(nodes[-1].name,))
+
+
+def _per_axis(value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,) * rank

@@ -25,6 +25,8 @@ def trace(network: Any, example: Any = None) -> SpatialGraph:
         return network
     if isinstance(network, Sequence) and not isinstance(network, str):
         return graph_of_layers(network)
+    if isinstance(network, str) or not hasattr(network, "forward"):
+        raise GeometryError(f"{network!r} is no network; give a module, dilations or layers")
     if example is None:
         raise GeometryError(
             "a module is traced on an example; give a tensor such as torch.zeros(1, 3, 224, 224)"
