@@ -35,7 +35,7 @@ RULES: dict[str, Rule] = {
     "pixel_shuffle": operators.pixel_shuffle,
     "pixel_unshuffle": operators.pixel_unshuffle,
     **dict.fromkeys(
-        ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as"),
+        ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"),
         mixing.reshaped,
     ),
     **dict.fromkeys(("permute", "movedim"), mixing.permuted),
