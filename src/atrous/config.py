@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 from atrous.errors import ConfigError
 
 T = TypeVar("T")
+MANY = 20  # names that a message lists
 
 
 def load_toml(path: Path, cls: type[T]) -> T:
@@ -61,7 +62,10 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """`did you mean "x"?` where one is near, else the list of what is known."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1)
-    return f'did you mean "{near[0]}"?' if near else f"known are {', '.join(known)}"
+    if near:
+        return f'did you mean "{near[0]}"?'
+    more = f" and {len(known) - MANY} more" if len(known) > MANY else ""
+    return f"known are {', '.join(known[:MANY])}{more}"
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -1,0 +1,190 @@
+"""A network by its name on the command line: the catalog's, torchvision's, timm's, your own, or a checkpoint."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atrous.checkpoint import load_tensors
+from atrous.config import suggestion
+from atrous.errors import CheckpointError, ConfigError
+from atrous.models.catalog import CATALOG, build_network, load_network
+from atrous.models.contract import DenseNetwork
+
+CHECKPOINTS = (".safetensors", ".pt", ".pth", ".ckpt")
+SIDES = {1: 16000, 2: 224, 3: 64}  # cells along each axis of the example, where nobody says more
+DENSE_SIDE = 512  # px of a photo, for the networks of the catalog
+KINDS = "a name of the catalog, a checkpoint, package.module:callable, torchvision:NAME or timm:NAME"
+
+
+def named_network(name: str, *, pretrained: bool = False, weights: Path | None = None) -> nn.Module:
+    """The network that a name stands for, in evaluation mode.
+
+    Args:
+        name: A key of the catalog, the path of a checkpoint, `package.module:callable` (called without
+            arguments; it returns a module), `torchvision:NAME` or `timm:NAME`.
+        pretrained: Let torchvision or timm load the weights that they name their default.
+        weights: State dict of the network, safetensors or a `.pth` of tensors only.
+
+    Raises:
+        ConfigError: If there is no such network, or its package is missing.
+        CheckpointError: If the weights do not fit.
+    """
+    source, colon, key = name.partition(":")
+    if pretrained and source not in ("torchvision", "timm"):
+        raise ConfigError(f'"{name}" has no pretrained weights to fetch; give torchvision:NAME or timm:NAME')
+    if name.endswith(CHECKPOINTS):
+        network: nn.Module = load_network(name)
+    elif not colon:
+        if name not in CATALOG:
+            raise ConfigError(f'"{name}" is no network; {suggestion(name, CATALOG)}; or give {KINDS}')
+        network = build_network(name)
+    elif source == "torchvision":
+        network = _of_torchvision(key, pretrained=pretrained)
+    elif source == "timm":
+        network = _of_timm(key, pretrained=pretrained)
+    else:
+        network = _own(source, key)
+    if weights is not None:
+        _load(network, weights)
+    return network.eval()
+
+
+def weightless_network(name: str) -> nn.Module:
+    """The network that a name stands for without its weights where that can be: for its geometry alone.
+
+    Raises:
+        ConfigError: As `named_network`.
+        CheckpointError: As `named_network`.
+    """
+    if name.endswith(CHECKPOINTS):
+        return named_network(name)
+    try:
+        with torch.device("meta"):
+            return named_network(name)
+    except (NotImplementedError, RuntimeError):  # its constructor computes with values
+        return named_network(name)
+
+
+def example_of(network: nn.Module, size: tuple[int, ...] = ()) -> Tensor:
+    """An input (1, c, *spatial) that a network takes, where its weights are; zeros.
+
+    Raises:
+        ConfigError: As `input_shape`.
+    """
+    weight = next(network.parameters(), None)
+    device = "cpu" if weight is None else weight.device
+    return torch.zeros(input_shape(network, size), device=device)
+
+
+def input_shape(network: nn.Module, size: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """The shape (1, c, *spatial) of an example that a network takes.
+
+    Args:
+        network: Its first convolution says how many channels and axes the input has.
+        size: Cells along each axis; one number stands for all; empty takes what suits the network.
+
+    Raises:
+        ConfigError: If the numbers do not fit its axes.
+    """
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    first = next((layer for layer in network.modules() if isinstance(layer, kinds)), None)
+    channels, rank = (first.in_channels, len(first.kernel_size)) if first else (3, len(size) or 2)
+    if min(size, default=1) < 1 or len(size) not in (0, 1, rank):
+        raise ConfigError(f"input size {size} does not fit {rank} axes; give {rank} positive numbers, or one")
+    return (1, channels, *(size * (rank // len(size)) if size else _usual_size(network, rank)))
+
+
+def _usual_size(network: nn.Module, rank: int) -> tuple[int, ...]:
+    if isinstance(network, DenseNetwork):
+        return (DENSE_SIDE + 2 * network.margin,) * rank
+    card: Any = getattr(network, "pretrained_cfg", None)  # timm's description of a network
+    if isinstance(card, dict) and len(card.get("input_size", ())) == rank + 1:
+        return tuple(card["input_size"][1:])
+    return (299 if type(network).__name__ == "Inception3" else SIDES[rank],) * rank
+
+
+def _own(module_name: str, attribute: str) -> nn.Module:
+    """What a function of the user's own code makes; the working directory is looked in first."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        build = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f'"{module_name}:{attribute}" cannot be imported: {error}; give {KINDS}') from error
+    network = build if isinstance(build, nn.Module) else build()
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f'"{module_name}:{attribute}" gives a {type(network).__name__}; let it return a torch.nn.Module'
+        )
+    return network
+
+
+def _of_torchvision(name: str, *, pretrained: bool) -> nn.Module:
+    models = _import_torchvision().models
+    if name not in models.list_models():
+        raise ConfigError(f'torchvision has no network "{name}"; {suggestion(name, models.list_models())}')
+    # the two with auxiliary heads initialize for minutes unless told not to
+    slow = {"init_weights": False} if name in ("googlenet", "inception_v3") and not pretrained else {}
+    return models.get_model(name, weights="DEFAULT" if pretrained else None, **slow)
+
+
+def _import_torchvision() -> Any:
+    """torchvision; one built for another torch lacks its operators, which no classifier needs."""
+    try:
+        return importlib.import_module("torchvision")
+    except ImportError as error:
+        raise ConfigError("torchvision is not installed; run `pip install torchvision`") from error
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    for loaded in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
+        del sys.modules[loaded]
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _KEPT.append(library)
+    return importlib.import_module("torchvision")
+
+
+_KEPT: list[torch.library.Library] = []  # a library's operators vanish with it
+
+
+def _of_timm(name: str, *, pretrained: bool) -> nn.Module:
+    try:
+        _import_torchvision()
+        timm = importlib.import_module("timm")
+    except ImportError as error:
+        raise ConfigError(f"timm cannot be imported ({error}); run `pip install timm`") from error
+    if name.split(".")[0] not in timm.list_models():
+        raise ConfigError(f'timm has no network "{name}"; {suggestion(name, timm.list_models())}')
+    return timm.create_model(name, pretrained=pretrained)
+
+
+def _load(network: nn.Module, path: Path) -> None:
+    """Put a state dict into a network.
+
+    Raises:
+        CheckpointError: If the file cannot be read or does not fit.
+    """
+    if path.suffix == ".safetensors":
+        tensors = load_tensors(path)[0]
+    else:
+        try:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # the unpickler raises whatever a broken file makes it raise
+            raise CheckpointError(f"{path} holds no plain tensors: {' '.join(str(error).split())}") from error
+    own = network.state_dict()
+    if misfits := [key for key in {**own, **tensors} if key not in own or key not in tensors]:
+        raise CheckpointError(
+            f"{path} does not fit {type(network).__name__}: {len(misfits)} names are missing or too many, "
+            f"such as {misfits[0]}"
+        )
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit: {' '.join(str(error).split())[:300]}") from error
