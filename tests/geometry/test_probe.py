@@ -38,7 +38,7 @@ def test_receptive_field_is_what_pokes_reach(rank, data):
             reached = read[:, axis]
             assert math.isnan(first) or (first <= reached.min() or is_folded(network))
             assert math.isnan(last) or (reached.max() <= last or is_folded(network))
-        inside = all(0 <= first and last < n for (first, last), n in zip(box, size, strict=True))
+        inside = all(first >= 0 and last < n for (first, last), n in zip(box, size, strict=True))
         if inside and not is_cut(network):
             assert [(int(read[:, a].min()), int(read[:, a].max())) for a in range(rank)] == list(box)
             checked += 1

@@ -7,6 +7,7 @@ import torch
 from torch.export import Dim, export
 
 from atrous.checkpoint import save_checkpoint
+from atrous.geometry.receptive_field import receptive_field
 from atrous.models.catalog import CATALOG, build_network, load_network, to_checkpoint
 from atrous.models.contract import DenseNetwork, Normalization
 
@@ -103,6 +104,17 @@ def test_measured_receptive_field_is_the_documented_one(name, build_narrow, meas
     first, last = measure_field(network, side=(2 * cell + 1) * stride + 2 * margin, cell=cell)
     assert last - first + 1 == field
     assert (first + last) / 2 - margin == network.center + stride * cell
+
+
+@every_network
+def test_traced_receptive_field_is_the_documented_one(name):
+    network = on_meta(name)
+    side = 64 + 2 * network.margin
+    field = receptive_field(network, torch.zeros(1, 3, side, side, device="meta"))
+    assert field.size == (network.receptive_field,) * 2
+    assert field.stride == (network.output_stride,) * 2
+    assert field.center == (network.center + network.margin,) * 2  # in the padded image
+    assert not any(layer.misalignment for layer in field.layers)
 
 
 @every_network

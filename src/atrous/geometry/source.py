@@ -16,7 +16,7 @@ def module_of(node: Any) -> str:
 
 
 def line_of(node: Any) -> str:
-    """File, line and text of the call in the user's code; empty if unknown."""
+    """File, line and text of the call, in the innermost `forward` of the user's code; empty if unknown."""
     frames = list(_FRAME.finditer(node.meta.get("stack_trace") or ""))
     own = [frame for frame in frames if _TORCH not in frame["file"]] or frames
     if not own:
