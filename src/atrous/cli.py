@@ -27,6 +27,9 @@ VERBS = {
     "train": ("train", "TrainConfig", "train a network on a data set; picks a recipe unless given one"),
     "evaluate": ("evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
     "predict": ("predict", "PredictConfig", "label every pixel of images, folders and globs"),
+    "analyze": ("analyze", "AnalyzeConfig", "compute receptive field, holes and cost of any network"),
+    "design": ("design", "DesignConfig", "find dilations for a wanted receptive field, best first"),
+    "dilate": ("dilate", "DilateConfig", "make a classifier dense at a smaller output stride, verified"),
     "models": ("models", "ModelsConfig", "list the catalog of networks"),
 }
 

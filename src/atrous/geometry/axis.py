@@ -64,6 +64,11 @@ class Window:
         """Input cells from one output to the next."""
         return Fraction(self.stride)
 
+    @property
+    def period(self) -> int:
+        """Outputs after which the pattern of what is read repeats."""
+        return self.slope.denominator
+
     def taps(
         self, cells: Int[np.ndarray, " n"]
     ) -> tuple[Int[np.ndarray, "n taps"], Bool[np.ndarray, "n taps"]]:
@@ -87,6 +92,11 @@ class Transposed:
     def slope(self) -> Fraction:
         """Input cells from one output to the next."""
         return Fraction(1, self.stride)
+
+    @property
+    def period(self) -> int:
+        """Outputs after which the pattern of what is read repeats."""
+        return self.slope.denominator
 
     def taps(
         self, cells: Int[np.ndarray, " n"]
@@ -112,6 +122,11 @@ class Resample:
     reach: int
     beyond: Beyond = "replicate"
 
+    @property
+    def period(self) -> int:
+        """Outputs after which the pattern of what is read repeats."""
+        return self.slope.denominator
+
     def taps(
         self, cells: Int[np.ndarray, " n"]
     ) -> tuple[Int[np.ndarray, "n taps"], Bool[np.ndarray, "n taps"]]:
@@ -123,6 +138,41 @@ class Resample:
         positions = (position // whole)[:, None] + neighbors
         counts = (neighbors == 0) | (position % whole != 0)[:, None]
         return positions, counts
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaved:
+    """An operator run on several grids that lie between each other, each on its own.
+
+    Output `r * phases + p`, cell r of grid p, reads `q * phases_read + p` for every q that `inner` reads at r.
+
+    Attributes:
+        inner: What the operator reads on one grid.
+        phases: Grids of the output.
+        phases_read: Cells of the input from one cell of a grid to its next.
+    """
+
+    inner: Window | Transposed | Resample
+    phases: int
+    phases_read: int
+    beyond: Beyond = "nothing"
+
+    @property
+    def slope(self) -> Fraction:
+        """Input cells from one output to the next, in the mean."""
+        return self.inner.slope * self.phases_read / self.phases
+
+    @property
+    def period(self) -> int:
+        """Outputs after which the pattern of what is read repeats."""
+        return self.phases * self.inner.period
+
+    def taps(
+        self, cells: Int[np.ndarray, " n"]
+    ) -> tuple[Int[np.ndarray, "n taps"], Bool[np.ndarray, "n taps"]]:
+        """Input cells that each output cell reads, and which entries count."""
+        positions, counts = self.inner.taps(cells // self.phases)
+        return positions * self.phases_read + (cells % self.phases)[:, None], counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +188,21 @@ class Global:
     direct: bool = False
 
 
-AxisMap = Window | Transposed | Resample | Global
-Finite = Window | Transposed | Resample
+Finite = Window | Transposed | Resample | Interleaved
+AxisMap = Finite | Global
 POINTWISE = Window()
+
+
+def on_grids(axis: AxisMap, phases: int) -> AxisMap:
+    """What an operator reads when it runs on `phases` interleaved grids instead of on one."""
+    if phases == 1 or isinstance(axis, Global | Interleaved):
+        return axis
+    if isinstance(axis, Window) and axis.stride == 1:
+        before, after = axis.padding
+        return Window(
+            axis.kernel_size, 1, axis.dilation * phases, (before * phases, after * phases), axis.beyond
+        )
+    return Interleaved(axis, phases, phases)
 
 
 def fold(

@@ -53,7 +53,7 @@ class AxisField:
     def through(self, axis: Finite) -> "AxisField":
         """The field after an operator."""
         shift = axis.slope / len(self.first)  # periods of this field from one output to the next
-        cells = np.arange(shift.denominator)
+        cells = np.arange(math.lcm(shift.denominator, axis.period))
         boxes = [
             [self.box(int(cell)) for cell in cells_read[counts]]
             for cells_read, counts in zip(*axis.taps(cells), strict=True)
@@ -62,7 +62,7 @@ class AxisField:
         return AxisField(
             first=tuple(min((first for first, _ in tapped), default=None) for tapped in reached),
             last=tuple(max((last for _, last in tapped), default=None) for tapped in reached),
-            advance=int(shift * shift.denominator) * self.advance,
+            advance=int(shift * len(cells)) * self.advance,
         )
 
     def union(self, other: "AxisField") -> "AxisField":

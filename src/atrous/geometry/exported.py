@@ -2,20 +2,19 @@
 
 import math
 import operator
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from atrous.errors import GeometryError
-from atrous.geometry.axis import POINTWISE, AxisMap
+from atrous.geometry.axis import POINTWISE, AxisMap, on_grids
 from atrous.geometry.graph import Node, SpatialGraph
 from atrous.geometry.layout import Layout, axes_of, image_layout
 from atrous.geometry.mixing import pointwise
 from atrous.geometry.operators import Call, Effect, Rule
-from atrous.geometry.source import line_of, module_of, users_line
+from atrous.geometry.program import export_program
+from atrous.geometry.source import line_of, module_of
 from atrous.geometry.vocabulary import CONSTANT, RULES
 
 
@@ -25,33 +24,7 @@ def trace_module(network: nn.Module, example: Tensor) -> SpatialGraph:
         raise GeometryError(
             f"an example of shape {tuple(example.shape)} has no 1, 2 or 3 spatial axes; give (b, c, *spatial)"
         )
-    return _Walk(_export(network, example).graph, rank=example.ndim - 2).graph()
-
-
-def _export(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    """The exported program; what stops the exporter becomes an error that names the line."""
-    with _evaluating(network):
-        try:
-            return torch.export.export(network, (example,), strict=False)
-        except Exception as error:  # a forward is foreign code: it may raise anything
-            reason = " ".join(str(error).split())[:300]
-            raise GeometryError(
-                f"{type(network).__name__} cannot be traced on an input of {tuple(example.shape)}: {reason} "
-                f"{users_line(error)}; give an example that its forward takes (a larger one, where a kernel "
-                "does not fit into its input), and let no value of a tensor decide what is computed"
-            ) from error
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and afterwards as it was."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    return _Walk(export_program(network, example).graph, rank=example.ndim - 2).graph()
 
 
 class _Walk:
@@ -63,6 +36,7 @@ class _Walk:
         self.nodes: list[Node] = []
         self.layouts: dict[fx.Node, Layout] = {}  # of all that comes from the input
         self.current: dict[fx.Node, fx.Node] = {}  # what an operator in place made of a value
+        self.phases: dict[fx.Node, tuple[int, ...]] = {}  # grids that a value is split into, along each axis
         self.weights: dict[fx.Node, frozenset[fx.Node]] = {}  # parameters that other values come from
 
     def graph(self) -> SpatialGraph:
@@ -93,7 +67,7 @@ class _Walk:
         shape = tuple(node.meta["val"].shape)
         self.layouts[node] = image_layout(shape, self.rank)
         axes = (POINTWISE,) * self.rank
-        self.nodes.append(Node(node.name, "input", "", (), axes, size=shape[-self.rank :]))
+        self.nodes.append(Node(node.name, "input", "", (), axes, size=shape[-self.rank :], shape=shape))
 
     def _call(self, node: fx.Node) -> None:
         name = _operator_name(node)
@@ -107,6 +81,7 @@ class _Walk:
             return
         effect = self._effect(node, name)
         self.layouts[node] = effect.layout
+        self.phases[node] = self._grids(node, name, tracked)
         self._append(node, name, tracked, effect, weights)
         if name != "getitem" and str(node.target).split(".")[1].endswith("_"):
             self._written(node, inputs[0])
@@ -151,12 +126,24 @@ class _Walk:
         )
         return Effect(fitted, {})
 
+    def _grids(self, node: fx.Node, name: str, inputs: list[fx.Node]) -> tuple[int, ...]:
+        """How many interleaved grids a value holds along each axis."""
+        if name == "to_phases":
+            return tuple(node.args[2])  # type: ignore[arg-type]
+        whole = (1,) * self.rank
+        if name == "from_phases":
+            return whole
+        return max((self.phases.get(given, whole) for given in inputs), default=whole)
+
     def _append(
         self, node: fx.Node, name: str, inputs: list[fx.Node], effect: Effect, weights: frozenset[fx.Node]
     ) -> None:
         alive = axes_of(effect.layout)
         sizes = {atom.axis: atom.size for dim in effect.layout for atom in dim if atom.axis is not None}
-        axes: list[AxisMap] = [effect.axes.get(axis, POINTWISE) for axis in range(self.rank)]
+        grids = self.phases[node]
+        axes: list[AxisMap] = [
+            on_grids(effect.axes.get(axis, POINTWISE), phases) for axis, phases in enumerate(grids)
+        ]
         self.nodes.append(
             Node(
                 name=node.name,
@@ -164,7 +151,8 @@ class _Walk:
                 module=module_of(node),
                 inputs=tuple(given.name for given in inputs),
                 axes=tuple(axes),
-                size=tuple(sizes.get(axis, 1) for axis in range(self.rank)),
+                size=tuple(sizes.get(axis, 1) * phases for axis, phases in enumerate(grids)),
+                shape=_shapes(node)[0],
                 is_map=bool(alive),
                 line=line_of(node),
                 num_parameters=sum(weight.meta["val"].numel() for weight in weights),

@@ -18,6 +18,7 @@ class Node:
         inputs: Names of the nodes it reads.
         axes: What it reads along each spatial axis, the same in all of its inputs.
         size: Cells along each axis; empty where unknown, as for a list of layers.
+        shape: Of the whole tensor; empty where unknown.
         is_map: Whether the value has spatial axes; false for a vector, as after global pooling.
         line: File, line and source text of the call, where known.
         num_parameters: Weights and biases that it reads.
@@ -30,6 +31,7 @@ class Node:
     inputs: tuple[str, ...]
     axes: tuple[AxisMap, ...]
     size: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
     is_map: bool = True
     line: str = ""
     num_parameters: int = 0

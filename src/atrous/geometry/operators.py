@@ -2,18 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
-from atrous.geometry.axis import (
-    AxisMap,
-    Beyond,
-    Global,
-    Resample,
-    Transposed,
-    Window,
-    same_padding,
-)
+from atrous.geometry.axis import AxisMap, Beyond, Global, Transposed, Window, same_padding
 from atrous.geometry.layout import Atom, Layout, axes_of, plain_dim
 
 
@@ -129,7 +120,7 @@ def adaptive_pool(call: Call) -> Effect:
     dims, gone = list(call.layout), axes_of(call.layout[-rank:])
     for place in range(-rank, 0):
         size = call.shape[place]
-        dims[place] = plain_dim(1) if size == 1 else tuple(_resized(dims[place], size))
+        dims[place] = plain_dim(1) if size == 1 else tuple(resized(dims[place], size))
     return Effect(tuple(dims), dict.fromkeys(gone, Global("adaptive pooling")))
 
 
@@ -151,7 +142,7 @@ def slice_axis(call: Call) -> Effect:
     size = call.sizes["self"][0][place]
     own = axes_of([layout[place]])
     if not own or call.shape[place] == size:
-        return Effect((*layout[:place], _resized(layout[place], call.shape[place]), *layout[place + 1 :]), {})
+        return Effect((*layout[:place], resized(layout[place], call.shape[place]), *layout[place + 1 :]), {})
     start, step, count = a["start"] or 0, a["step"], call.shape[place]
     start = max(start + size, 0) if start < 0 else min(start, size)
     if len(own) > 1:
@@ -162,58 +153,11 @@ def slice_axis(call: Call) -> Effect:
     stop = start + (count - 1) * step + 1
     window = Window(stride=step, padding=(-start, stop - size))
     return Effect(
-        (*layout[:place], _resized(layout[place], count), *layout[place + 1 :]), {next(iter(own)): window}
+        (*layout[:place], resized(layout[place], count), *layout[place + 1 :]), {next(iter(own)): window}
     )
 
 
-def resample(call: Call) -> Effect:
-    """upsample_nearest, linear, bilinear, bicubic, trilinear, by size or by factor."""
-    a = call.arguments
-    rank = len(call.shape) - 2
-    reach = 2 if "bicubic" in call.operator else 1 if "linear" in call.operator else 0
-    factors = _factors(a, rank)
-    maps: list[AxisMap] = []
-    for place in range(rank):
-        size, result = call.sizes[_subject(a)][0][2 + place], call.shape[2 + place]
-        slope = 1 / factors[place] if factors else Fraction(size, result)
-        if call.operator.startswith("_upsample") and call.operator.endswith("aa"):
-            maps.append(Global("antialiased resizing", direct=True))
-        elif a.get("align_corners"):
-            slope = Fraction(size - 1, max(result - 1, 1)) or Fraction(1)
-            maps.append(Resample(slope, Fraction(0), reach))
-        elif reach or "exact" in call.operator:
-            maps.append(Resample(slope, slope / 2 - (Fraction(1, 2) if reach else 0), reach))
-        else:
-            maps.append(Resample(slope, Fraction(0), reach))
-    return windowed(call, maps, channels=False)
-
-
-def pixel_shuffle(call: Call) -> Effect:
-    """pixel_shuffle: output o reads input o // factor."""
-    factor = int(call.arguments["upscale_factor"])
-    return windowed(call, [Resample(Fraction(1, factor), Fraction(0), 0)] * 2)
-
-
-def pixel_unshuffle(call: Call) -> Effect:
-    """pixel_unshuffle: a window as wide as its stride."""
-    factor = int(call.arguments["downscale_factor"])
-    return windowed(call, [Window(factor, factor)] * 2)
-
-
-def _subject(arguments: dict[str, Any]) -> str:
-    return "input" if "input" in arguments else "self"
-
-
-def _factors(arguments: dict[str, Any], rank: int) -> list[Fraction] | None:
-    """Scale factors as given, where they were given and not a size."""
-    given = arguments.get("scale_factors") or [arguments.get(f"scales_{axis}") for axis in "dhw"[-rank:]]
-    if given == [None] * rank:
-        given = [arguments.get("scales")]
-    factors = [Fraction(factor).limit_denominator(1 << 16) for factor in given if factor is not None]
-    return factors if len(factors) == rank else None
-
-
-def _resized(dim: tuple[Atom, ...], size: int) -> tuple[Atom, ...]:
+def resized(dim: tuple[Atom, ...], size: int) -> tuple[Atom, ...]:
     """A dimension of another size that keeps its axis; one of several axes cannot keep them."""
     own = axes_of([dim])
     return (Atom(size, next(iter(own))),) if len(own) == 1 else plain_dim(size)

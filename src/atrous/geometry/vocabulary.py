@@ -1,6 +1,6 @@
 """The operators of PyTorch that the tracer knows, and the rule for each; elementwise ones need no entry."""
 
-from atrous.geometry import mixing, operators
+from atrous.geometry import mixing, operators, resampling
 from atrous.geometry.operators import Rule
 
 RULES: dict[str, Rule] = {
@@ -23,19 +23,22 @@ RULES: dict[str, Rule] = {
     **{f"{kind}_pad{rank}d": operators.pad for kind in ("reflection", "replication") for rank in (1, 2, 3)},
     "slice": operators.slice_axis,
     **{
-        f"{prefix}upsample_{mode}{suffix}": operators.resample
+        f"{prefix}upsample_{mode}{suffix}": resampling.resample
         for prefix, suffix in (("", ""), ("_", "_aa"))
         for mode in ("linear1d", "bilinear2d", "trilinear3d", "bicubic2d", "lanczos2d")
     },
     **{
-        f"{prefix}{rank}d": operators.resample
+        f"{prefix}{rank}d": resampling.resample
         for prefix in ("upsample_nearest", "_upsample_nearest_exact")
         for rank in (1, 2, 3)
     },
-    "pixel_shuffle": operators.pixel_shuffle,
-    "pixel_unshuffle": operators.pixel_unshuffle,
+    "pixel_shuffle": resampling.pixel_shuffle,
+    "pixel_unshuffle": resampling.pixel_unshuffle,
+    "to_phases": resampling.to_phases,  # atrous.surgery's own
+    "from_phases": resampling.from_phases,
     **dict.fromkeys(
-        ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"),
+        ("view", "reshape", "_unsafe_view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as",
+         "reshape_as"),
         mixing.reshaped,
     ),
     **dict.fromkeys(("permute", "movedim"), mixing.permuted),

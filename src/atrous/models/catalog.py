@@ -10,6 +10,8 @@ from atrous.errors import CheckpointError, ConfigError
 from atrous.models.compact import compact, compact_context
 from atrous.models.context import ContextModule
 from atrous.models.contract import DenseNetwork, Normalization
+from atrous.models.dilated_classifier import NAME as DILATED
+from atrous.models.dilated_classifier import dilated_network_of
 from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
 from atrous.models.frontend import frontend, frontend_light, frontend_same
 
@@ -83,6 +85,8 @@ def network_of(checkpoint: Checkpoint, *, source: str) -> DenseNetwork:
     Raises:
         CheckpointError: If its name, arguments or tensors do not fit.
     """
+    if checkpoint.network == DILATED:
+        return dilated_network_of(checkpoint, source=source)
     try:
         network = build_network(checkpoint.network, **checkpoint.arguments)
     except (ConfigError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""A network by its name on the command line: the catalog's, torchvision's, timm's, your own, or a checkpoint."""
+"""A network by its name on the command line: of the catalog, torchvision, timm, your own, or a checkpoint."""
 
 import importlib
 import sys
@@ -13,6 +13,7 @@ from atrous.config import suggestion
 from atrous.errors import CheckpointError, ConfigError
 from atrous.models.catalog import CATALOG, build_network, load_network
 from atrous.models.contract import DenseNetwork
+from atrous.models.foreign import foreign_network, is_foreign
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".ckpt")
 SIDES = {1: 16000, 2: 224, 3: 64}  # cells along each axis of the example, where nobody says more
@@ -34,7 +35,7 @@ def named_network(name: str, *, pretrained: bool = False, weights: Path | None =
         CheckpointError: If the weights do not fit.
     """
     source, colon, key = name.partition(":")
-    if pretrained and source not in ("torchvision", "timm"):
+    if pretrained and not is_foreign(name):
         raise ConfigError(f'"{name}" has no pretrained weights to fetch; give torchvision:NAME or timm:NAME')
     if name.endswith(CHECKPOINTS):
         network: nn.Module = load_network(name)
@@ -42,10 +43,8 @@ def named_network(name: str, *, pretrained: bool = False, weights: Path | None =
         if name not in CATALOG:
             raise ConfigError(f'"{name}" is no network; {suggestion(name, CATALOG)}; or give {KINDS}')
         network = build_network(name)
-    elif source == "torchvision":
-        network = _of_torchvision(key, pretrained=pretrained)
-    elif source == "timm":
-        network = _of_timm(key, pretrained=pretrained)
+    elif is_foreign(name):
+        network = foreign_network(name, pretrained=pretrained)
     else:
         network = _own(source, key)
     if weights is not None:
@@ -122,47 +121,6 @@ def _own(module_name: str, attribute: str) -> nn.Module:
             f'"{module_name}:{attribute}" gives a {type(network).__name__}; let it return a torch.nn.Module'
         )
     return network
-
-
-def _of_torchvision(name: str, *, pretrained: bool) -> nn.Module:
-    models = _import_torchvision().models
-    if name not in models.list_models():
-        raise ConfigError(f'torchvision has no network "{name}"; {suggestion(name, models.list_models())}')
-    # the two with auxiliary heads initialize for minutes unless told not to
-    slow = {"init_weights": False} if name in ("googlenet", "inception_v3") and not pretrained else {}
-    return models.get_model(name, weights="DEFAULT" if pretrained else None, **slow)
-
-
-def _import_torchvision() -> Any:
-    """torchvision; one built for another torch lacks its operators, which no classifier needs."""
-    try:
-        return importlib.import_module("torchvision")
-    except ImportError as error:
-        raise ConfigError("torchvision is not installed; run `pip install torchvision`") from error
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-    for loaded in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
-        del sys.modules[loaded]
-    library = torch.library.Library("torchvision", "DEF")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _KEPT.append(library)
-    return importlib.import_module("torchvision")
-
-
-_KEPT: list[torch.library.Library] = []  # a library's operators vanish with it
-
-
-def _of_timm(name: str, *, pretrained: bool) -> nn.Module:
-    try:
-        _import_torchvision()
-        timm = importlib.import_module("timm")
-    except ImportError as error:
-        raise ConfigError(f"timm cannot be imported ({error}); run `pip install timm`") from error
-    if name.split(".")[0] not in timm.list_models():
-        raise ConfigError(f'timm has no network "{name}"; {suggestion(name, timm.list_models())}')
-    return timm.create_model(name, pretrained=pretrained)
 
 
 def _load(network: nn.Module, path: Path) -> None:

@@ -1,0 +1,72 @@
+"""Classifiers of torchvision and timm by name; neither package is needed before one is asked for."""
+
+import importlib
+import sys
+from typing import Any
+
+import torch
+from torch import nn
+
+from atrous.config import suggestion
+from atrous.errors import ConfigError
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a name is `torchvision:NAME` or `timm:NAME`."""
+    return name.split(":")[0] in ("torchvision", "timm") and ":" in name
+
+
+def foreign_network(name: str, *, pretrained: bool = False) -> nn.Module:
+    """A classifier of torchvision or timm.
+
+    Args:
+        name: `torchvision:NAME` or `timm:NAME`.
+        pretrained: Let the package fetch the weights that it names its default.
+
+    Raises:
+        ConfigError: If the package has no such network, or is missing.
+    """
+    source, _, key = name.partition(":")
+    build = _of_timm if source == "timm" else _of_torchvision
+    return build(key, pretrained=pretrained)
+
+
+def _of_torchvision(name: str, *, pretrained: bool) -> nn.Module:
+    models = _import_torchvision().models
+    if name not in models.list_models():
+        raise ConfigError(f'torchvision has no network "{name}"; {suggestion(name, models.list_models())}')
+    # the two with auxiliary heads initialize for minutes unless told not to
+    slow = {"init_weights": False} if name in ("googlenet", "inception_v3") and not pretrained else {}
+    return models.get_model(name, weights="DEFAULT" if pretrained else None, **slow)
+
+
+def _import_torchvision() -> Any:
+    """torchvision; one built for another torch lacks its operators, which no classifier needs."""
+    try:
+        return importlib.import_module("torchvision")
+    except ImportError as error:
+        raise ConfigError("torchvision is not installed; run `pip install torchvision`") from error
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    for loaded in [module for module in sys.modules if module.split(".")[0] == "torchvision"]:
+        del sys.modules[loaded]
+    library = torch.library.Library("torchvision", "DEF")
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _KEPT.append(library)
+    return importlib.import_module("torchvision")
+
+
+_KEPT: list[torch.library.Library] = []  # a library's operators vanish with it
+
+
+def _of_timm(name: str, *, pretrained: bool) -> nn.Module:
+    try:
+        _import_torchvision()
+        timm = importlib.import_module("timm")
+    except ImportError as error:
+        raise ConfigError(f"timm cannot be imported ({error}); run `pip install timm`") from error
+    if name.split(".")[0] not in timm.list_models():
+        raise ConfigError(f'timm has no network "{name}"; {suggestion(name, timm.list_models())}')
+    return timm.create_model(name, pretrained=pretrained)

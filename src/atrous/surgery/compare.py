@@ -1,0 +1,81 @@
+"""Two networks side by side, layer by layer: which is the first that differs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atrous.surgery.changes import RunInPhases
+from atrous.surgery.handover import subsample
+from atrous.surgery.plan import Surgery
+from atrous.surgery.spread import is_within
+
+
+def first_difference(
+    original: nn.Module, dense: nn.Module, image: Tensor, *, surgery: Surgery, tolerance: float
+) -> str:
+    """The path of the first module whose results differ at the original's cells, in running order."""
+    wanted, found = _results(original, image, surgery), _results(dense, image, surgery)
+    for call, value in wanted.items():
+        other = found.get(call)
+        if other is None:
+            return f"{call[0]}, which is not reached"
+        if other.shape != value.shape:
+            other = subsample(other, surgery.spreads[call[0]])
+        if other.shape != value.shape:
+            return f"{call[0]}, which has {tuple(other.shape[2:])} of {tuple(value.shape[2:])} cells"
+        if not bool((other - value).abs().max() <= tolerance * value.abs().max()):
+            return call[0]
+    return "in the network's own forward"
+
+
+def _results(network: nn.Module, image: Tensor, surgery: Surgery) -> dict[tuple[str, int], Tensor]:
+    """What every module with an operator of its own returned, by path and number of the call."""
+    owners = [edit.path for edit in surgery.edits if isinstance(edit.change, RunInPhases)]
+    results: dict[tuple[str, int], Tensor] = {}
+
+    def keep(path: str, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == image.ndim:
+            results[path, sum(known == path for known, _ in results)] = output.clone()
+
+    with _listening(network, keep, [p for p in surgery.spreads if p and not _is_inside(p, owners)]):
+        try:
+            network(image)
+        except (RuntimeError, ValueError, IndexError):
+            return results
+    return results
+
+
+@contextmanager
+def _listening(network: nn.Module, keep: Any, paths: list[str]) -> Iterator[None]:
+    handles = [
+        network.get_submodule(path).register_forward_hook(
+            lambda module, args, output, path=path: keep(path, output)  # noqa: ARG005 (hook)
+        )
+        for path in paths
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _is_inside(path: str, owners: list[str]) -> bool:
+    return any(is_within(path, owner) and path != owner for owner in owners)
+
+
+def wake_(network: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Draws anew, in place, all statistics, scales and shifts that are still one number, as initialized.
+
+    Fresh scales of zero or one millionth would hide whole branches from a comparison.
+    """
+    with torch.no_grad():
+        for name, value in (*network.named_parameters(), *network.named_buffers()):
+            if value.numel() > 1 and value.is_floating_point() and bool((value == value.flatten()[0]).all()):
+                is_shift = name.rsplit(".", 1)[-1] in ("bias", "running_mean")
+                noise = torch.rand(value.shape, dtype=torch.float64, generator=generator)
+                value.copy_((noise - 0.5) / 2 if is_shift else noise + 0.5)
+    return network
