@@ -1,4 +1,4 @@
-"""Dense prediction with dilated convolutions: train, evaluate and apply Yu & Koltun's networks.
+"""Dense prediction with dilated convolutions: train, apply and analyze networks, and make classifiers dense.
 
 Names are imported when they are first used, so that `import atrous` costs nothing.
 """
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from atrous.errors import AtrousError
     from atrous.evaluation.evaluate import evaluate
     from atrous.evaluation.metrics import Scores
+    from atrous.geometry.coverage import coverage
+    from atrous.geometry.effective import effective_receptive_field
+    from atrous.geometry.graph import Layer
+    from atrous.geometry.gridding import find_gridding
+    from atrous.geometry.receptive_field import receptive_field
+    from atrous.geometry.schedule import design_schedules
+    from atrous.geometry.trace import trace
     from atrous.inference.predictor import Prediction, Predictor
     from atrous.jobs.train import TrainConfig, TrainResult, train
     from atrous.models.catalog import build_network, load_network
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     from atrous.models.frontend import FrontEnd
     from atrous.ops.conv import conv
     from atrous.ops.resample import upsample_logits
+    from atrous.surgery.dilate import dilate
     from atrous.training.settings import Stage
 
 _HOMES = {
@@ -30,6 +38,7 @@ _HOMES = {
     "DilatedNet": "models.dilated_net",
     "FrontEnd": "models.frontend",
     "LabelSet": "data.labels",
+    "Layer": "geometry.graph",
     "Prediction": "inference.predictor",
     "Predictor": "inference.predictor",
     "Scores": "evaluation.metrics",
@@ -38,9 +47,16 @@ _HOMES = {
     "TrainResult": "jobs.train",
     "build_network": "models.catalog",
     "conv": "ops.conv",
+    "coverage": "geometry.coverage",
+    "design_schedules": "geometry.schedule",
+    "dilate": "surgery.dilate",
+    "effective_receptive_field": "geometry.effective",
     "evaluate": "evaluation.evaluate",
+    "find_gridding": "geometry.gridding",
     "load_network": "models.catalog",
     "open_dataset": "data.open",
+    "receptive_field": "geometry.receptive_field",
+    "trace": "geometry.trace",
     "train": "jobs.train",
     "upsample_logits": "ops.resample",
 }
@@ -54,6 +70,7 @@ __all__ = [
     "DilatedNet",
     "FrontEnd",
     "LabelSet",
+    "Layer",
     "Prediction",
     "Predictor",
     "Scores",
@@ -62,9 +79,16 @@ __all__ = [
     "TrainResult",
     "build_network",
     "conv",
+    "coverage",
+    "design_schedules",
+    "dilate",
+    "effective_receptive_field",
     "evaluate",
+    "find_gridding",
     "load_network",
     "open_dataset",
+    "receptive_field",
+    "trace",
     "train",
     "upsample_logits",
 ]

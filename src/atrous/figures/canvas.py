@@ -1,10 +1,12 @@
 """The look that all charts share, and their way into PNGs: matplotlib's objects, none of its global state."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 from atrous.files import write_atomically
 
@@ -38,3 +40,19 @@ def save_figure(path: Path, figure: Figure) -> None:
         OutputError: If it cannot be written.
     """
     write_atomically(path, lambda temporary: temporary.write_bytes(to_png(figure)))
+
+
+def save_figures(path: Path, figures: Sequence[Figure]) -> None:
+    """Write figures below each other into one PNG; it appears whole or not at all.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
+    pictures = [Image.open(io.BytesIO(to_png(figure))).convert("RGB") for figure in figures]
+    size = max(picture.width for picture in pictures), sum(picture.height for picture in pictures)
+    sheet = Image.new("RGB", size, "white")
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    write_atomically(path, lambda temporary: sheet.save(temporary, format="PNG"))

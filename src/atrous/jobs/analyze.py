@@ -75,10 +75,7 @@ def run(config: AnalyzeConfig) -> "Job[Analysis]":
         kernel_size=config.kernel_size,
     )
     if config.save_figure:
-        from atrous.figures.canvas import save_figure
-        from atrous.jobs.analysis_figure import draw_analysis
-
-        save_figure(config.save_figure, draw_analysis(analysis))
+        _draw(analysis, config.save_figure)
     yield Progress(len(PARTS), len(PARTS), PARTS[4])
     return analysis
 
@@ -118,3 +115,17 @@ def _coverage(graph: "SpatialGraph", config: AnalyzeConfig) -> "tuple[Coverage |
         return coverage(graph, layer=config.layer, max_memory=config.max_memory), ""
     except GeometryError as error:
         return None, str(error)
+
+
+def _draw(analysis: "Analysis", path: Path) -> None:
+    """The receptive field over depth, and below it what of it is seen."""
+    from atrous.figures.canvas import save_figures
+    from atrous.figures.coverage import draw_coverage
+    from atrous.figures.depth import draw_field_growth
+
+    figures = [draw_field_growth({analysis.name: analysis.field})]
+    if analysis.coverage is not None:
+        figures.append(
+            draw_coverage({analysis.name: analysis.coverage}, causes={analysis.name: analysis.gridding})
+        )
+    save_figures(path, figures)
