@@ -66,7 +66,8 @@ def layers(draw: st.DrawFn, rank: int) -> nn.Module:
             return AVERAGE_POOLS[rank](axis(1, 3), axis(1, 2), ceil_mode=draw(st.booleans()))
         case 4:
             mode = draw(st.sampled_from(["constant", "reflect", "replicate", "circular"]))
-            return Pad(draw(st.lists(st.integers(-1, 1), min_size=2 * rank, max_size=2 * rank)), mode)
+            least = 0 if mode == "circular" else -1
+            return Pad(draw(st.lists(st.integers(least, 1), min_size=2 * rank, max_size=2 * rank)), mode)
         case 5:
             kernel, stride, dilation = axis(1, 4), axis(1, 2), axis(1, 2)
             return TRANSPOSED[rank](1, 1, kernel, stride, axis(0, 1), dilation=dilation, bias=False)

@@ -282,6 +282,11 @@ def test_planned_layers_take_the_place_of_a_network():
         ([1, 0], None, "dilation 0"),
         ([Layer(3, dilation=(1, 2)), Layer(3, dilation=(1, 2, 3))], None, "do not stack"),
         ("resnet50", None, "is no network"),
+        (
+            Lambda(lambda x: functional.pad(x, (1, -1), "circular")),
+            torch.zeros(1, 1, 8),
+            "circular padding by",
+        ),
     ],
 )
 def test_what_cannot_be_traced_says_why(network, example, message):

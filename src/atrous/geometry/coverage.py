@@ -102,8 +102,8 @@ def coverage(
     read = walk.at_source(bool).trimmed()
     if read is None:
         raise GeometryError(
-            f'cell {walk.cell} of "{walk.node.label}" reads nothing of "{walk.source.label}", only padding; '
-            "ask about a cell farther inside"
+            f'cell {walk.cell} of "{walk.node.label}" reads nothing of "{walk.source.label}", only zeros; '
+            "ask about another cell"
         )
     counts = walk.at_source(np.float64).over(read.start, read.shape)
     shares = Reads(read.start, tuple(factor / factor.sum() for factor in counts.factors))

@@ -1,7 +1,6 @@
 """The effective receptive field: where, of all that it could see, a network looks, measured by gradients."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import GeometryError, ShapeError
+from atrous.geometry.program import evaluating
 from atrous.geometry.receptive_field import receptive_field
 
 
@@ -86,7 +86,7 @@ def effective_receptive_field(
     field = receptive_field(network, inputs[:1], layer=layer)
     mass = torch.zeros(inputs.shape[2:], dtype=torch.float64)
     cell: tuple[int, ...] = ()
-    with _evaluating(network), torch.enable_grad():
+    with evaluating(network), torch.enable_grad():
         for image in inputs.split(1):
             gradient, cell = _gradient(network, image, layer)
             mass += gradient.abs().sum((0, 1)).double().cpu()
@@ -146,15 +146,3 @@ def _checked(images: Tensor, example: Tensor) -> Tensor:
             "one or more with as many channels and axes"
         )
     return images.to(example)
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode, and afterwards as it was."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from atrous.errors import GeometryError
 from atrous.geometry.axis import AxisMap, Beyond, Global, Transposed, Window, same_padding
 from atrous.geometry.layout import Atom, Layout, axes_of, plain_dim
 
@@ -131,6 +132,10 @@ def pad(call: Call) -> Effect:
     words: dict[str, Beyond] = {"reflection": "reflect", "replication": "replicate"}
     mode = words.get(call.operator.split("_")[0]) or a.get("mode", "constant")
     beyond: Beyond = "nothing" if mode == "constant" else mode
+    if beyond == "circular" and min(amounts) < 0:
+        raise GeometryError(
+            f"circular padding by {tuple(amounts)} crops, then repeats what is left; crop and pad in two calls"
+        )
     pairs = [(amounts[2 * i], amounts[2 * i + 1]) for i in range(len(amounts) // 2)][::-1]
     return windowed(call, [Window(padding=pair, beyond=beyond) for pair in pairs], channels=False)
 

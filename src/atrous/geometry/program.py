@@ -17,7 +17,7 @@ def export_program(network: nn.Module, example: Tensor) -> torch.export.Exported
     Raises:
         GeometryError: If the exporter or the module's own forward stops.
     """
-    with _evaluating(network), _quiet():
+    with evaluating(network), _quiet():
         try:
             return torch.export.export(network, (example,), strict=False)
         except Exception as error:  # a forward is foreign code: it may raise anything
@@ -30,7 +30,7 @@ def export_program(network: nn.Module, example: Tensor) -> torch.export.Exported
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
     """Every module in evaluation mode, and afterwards as it was."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
