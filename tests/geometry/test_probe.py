@@ -11,7 +11,7 @@ from torch import nn
 
 from atrous.geometry.receptive_field import receptive_field
 from atrous.geometry.trace import trace
-from geometry.networks import SIZES, Pad, influence, networks
+from geometry.networks import SIZES, TRANSPOSED, Pad, influence, networks
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -29,7 +29,8 @@ def test_receptive_field_is_what_pokes_reach(rank, data):
     field = receptive_field(graph)
     assert graph.output.size == tuple(moved.shape[rank:])
     checked = 0
-    for cell in product(*map(range, graph.output.size)):
+    cells = list(product(*map(range, graph.output.size)))
+    for cell in cells[:: 1 + len(cells) // 100]:
         box = field.box(cell)
         read = moved[(..., *cell)].nonzero()
         if not len(read):
@@ -45,16 +46,16 @@ def test_receptive_field_is_what_pokes_reach(rank, data):
     assume(checked or is_cut(network))
 
 
-def is_folded(network: nn.Module) -> bool:
+def is_folded(network: nn.Sequential) -> bool:
     """Whether padding repeats inputs where the field without borders ends outside the image."""
     return any(getattr(layer, "mode", "") in ("reflect", "replicate", "circular") for layer in network)
 
 
-def is_cut(network: nn.Module) -> bool:
+def is_cut(network: nn.Sequential) -> bool:
     """Whether cells inside the image are cut off, which a later padding replaces by zeros."""
-    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    transposed = tuple(TRANSPOSED.values())
     return any(
         (isinstance(layer, Pad) and min(layer.amounts) < 0)
-        or (isinstance(layer, transposed) and max(layer.padding) > 0)
+        or (isinstance(layer, transposed) and layer.padding != (0,) * len(layer.padding))
         for layer in network
     )

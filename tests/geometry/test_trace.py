@@ -1,5 +1,6 @@
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ class SqueezeExcite(nn.Module):
         return x * self.gate(x.mean((2, 3), keepdim=True)).sigmoid()
 
 
-def conv(channels=3, kernel_size=3, **arguments) -> nn.Conv2d:
+def conv(channels: int = 3, kernel_size: Any = 3, **arguments: Any) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, kernel_size, **arguments)
 
 

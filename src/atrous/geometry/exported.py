@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from atrous.errors import GeometryError
-from atrous.geometry.axis import POINTWISE, AxisMap, on_grids
+from atrous.geometry.axis import POINTWISE, AxisMap, Global, on_grids
 from atrous.geometry.graph import Node, SpatialGraph
 from atrous.geometry.layout import Layout, axes_of, image_layout
 from atrous.geometry.mixing import pointwise
@@ -142,7 +142,8 @@ class _Walk:
         sizes = {atom.axis: atom.size for dim in effect.layout for atom in dim if atom.axis is not None}
         grids = self.phases[node]
         axes: list[AxisMap] = [
-            on_grids(effect.axes.get(axis, POINTWISE), phases) for axis, phases in enumerate(grids)
+            along if isinstance(along, Global) else on_grids(along, phases)
+            for along, phases in ((effect.axes.get(axis, POINTWISE), n) for axis, n in enumerate(grids))
         ]
         self.nodes.append(
             Node(

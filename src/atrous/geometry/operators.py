@@ -134,7 +134,7 @@ def pad(call: Call) -> Effect:
     beyond: Beyond = "nothing" if mode == "constant" else mode
     if beyond == "circular" and min(amounts) < 0:
         raise GeometryError(
-            f"circular padding by {tuple(amounts)} crops, then repeats what is left; crop and pad in two calls"
+            f"circular padding by {tuple(amounts)} crops first and wraps the rest; crop and pad in two calls"
         )
     pairs = [(amounts[2 * i], amounts[2 * i + 1]) for i in range(len(amounts) // 2)][::-1]
     return windowed(call, [Window(padding=pair, beyond=beyond) for pair in pairs], channels=False)
