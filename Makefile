@@ -3,13 +3,16 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check install clean
+.PHONY: demo test zoo check install clean
 
 demo: install
 	$(BIN)/atrous demo
 
 test: install
 	PATH="$(abspath $(BIN)):$$PATH" scripts/test
+
+zoo: install
+	PATH="$(abspath $(BIN)):$$PATH" scripts/zoo test
 
 check: install
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
@@ -22,4 +25,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist
+	rm -rf $(VENV) .zoo runs build dist

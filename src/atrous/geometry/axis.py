@@ -144,7 +144,7 @@ class Resample:
 class Interleaved:
     """An operator run on several grids that lie between each other, each on its own.
 
-    Output `r * phases + p`, cell r of grid p, reads `q * phases_read + p` for every q that `inner` reads at r.
+    Output `r * phases + p`, cell r of grid p, reads `q * phases_read + p` where `inner` reads q at r.
 
     Attributes:
         inner: What the operator reads on one grid.
