@@ -27,14 +27,14 @@ SIZE = (129, 161)  # px; odd and not square, where a network takes any size
 STRIDES = (16, 8)
 HEAD = """# Other people's networks
 
-Every classifier family of torchvision {torchvision} and {timm_count} networks of timm {timm}, with fresh weights,
-made dense by `atrous.dilate` at output strides 16 and 8. Written by `scripts/zoo table`; nothing is typed by hand.
+Every classifier family of torchvision {torchvision} and {timm_count} networks of timm {timm}, with fresh
+weights, made dense by `atrous.dilate` at output strides 16 and 8. Written by `scripts/zoo table`; nothing is
+typed by hand.
 
-- **field**, **stride**: receptive field in px of the last map before the head, and its stride; "+ all" where a
-  path sees the whole input as well (squeeze-and-excitation, attention, statistics over positions).
+- **field**, **stride**: receptive field in px of the last map before the head, and its stride; "+ all" where
+  a path sees the whole input as well (squeeze-and-excitation, attention, statistics over positions).
 - **at 16**, **at 8**: the largest difference between dense and original map at the original's cells, borders
-  included, as a share of the map's largest value, on a random float64 input of the size named; or why it cannot
-  be made dense.
+  included, as a share of the map's largest value, on a random float64 input of the size named; or why not.
 - **its own at 8**: the receptive field when the package's own switch (`output_stride=8`; in torchvision
   `replace_stride_with_dilation`) makes the network dense. Where that is not the field of the original, it is
   another function; "refuses" where there is no switch, or it raises.

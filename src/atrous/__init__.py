@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from atrous.geometry.graph import Layer
     from atrous.geometry.gridding import find_gridding
     from atrous.geometry.receptive_field import receptive_field
-    from atrous.geometry.schedule import design_schedules
+    from atrous.geometry.schedule import Schedule, design_schedules
     from atrous.geometry.trace import trace
     from atrous.inference.predictor import Prediction, Predictor
     from atrous.jobs.train import TrainConfig, TrainResult, train
@@ -41,6 +41,7 @@ _HOMES = {
     "Layer": "geometry.graph",
     "Prediction": "inference.predictor",
     "Predictor": "inference.predictor",
+    "Schedule": "geometry.schedule",
     "Scores": "evaluation.metrics",
     "Stage": "training.settings",
     "TrainConfig": "jobs.train",
@@ -73,6 +74,7 @@ __all__ = [
     "Layer",
     "Prediction",
     "Predictor",
+    "Schedule",
     "Scores",
     "Stage",
     "TrainConfig",

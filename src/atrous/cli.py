@@ -28,7 +28,7 @@ VERBS = {
     "evaluate": ("evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
     "predict": ("predict", "PredictConfig", "label every pixel of images, folders and globs"),
     "analyze": ("analyze", "AnalyzeConfig", "compute receptive field, holes and cost of any network"),
-    "design": ("design", "DesignConfig", "find dilations for a wanted receptive field, best first"),
+    "design": ("design", "DesignConfig", "find dilations without holes for a wanted receptive field"),
     "dilate": ("dilate", "DilateConfig", "make a classifier dense at a smaller output stride, verified"),
     "models": ("models", "ModelsConfig", "list the catalog of networks"),
 }

@@ -86,7 +86,7 @@ def test_pickled_code_is_not_run(own_code, tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("frontent", 'did you mean "frontend"'),
+        ("front_end", 'did you mean "frontend"'),
         ("no_such_package:build", "cannot be imported"),
         ("own_networks:nothing", "cannot be imported"),
         ("own_networks:wrong", "gives a int; let it return a torch.nn.Module"),

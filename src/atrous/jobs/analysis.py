@@ -92,7 +92,10 @@ class Analysis:
             holes = f"{len(seen.holes):,} holes" if len(seen.holes) else "no holes"
             yield f"Coverage: {100 * seen.fraction:.1f}% of its receptive field is seen, {holes}."
         if self.gridding:
-            yield f"Gridding: {self.gridding.explain()}"
+            where = "inside the network" if self.gridding.node.inputs else "at the input"
+            yield f"Gridding {where}: {self.gridding.explain()}"
+        elif self.coverage is not None and len(self.coverage.holes):
+            yield "Along each axis nothing is skipped; the holes lie where branches of different shape end."
         if apart := self._misaligned():
             named = ", ".join(f"{layer.node.label} by {layer.misalignment:g} px" for layer in apart[:FEW])
             more = f" and at {len(apart) - FEW} more places" if len(apart) > FEW else ""
