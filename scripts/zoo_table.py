@@ -97,6 +97,7 @@ def measure(name: str) -> dict[str, object]:
     for stride in STRIDES:
         try:
             surgery = plan_surgery(network, example, output_stride=stride)
+            result["sees_all"] = any(surgery.receptive_field.sees_all)  # the head left out
             proof = verify(network, surgery.apply(network), example, surgery=surgery)
             result[str(stride)] = proof.largest_difference
         except AtrousError as error:

@@ -84,8 +84,8 @@ class DilateResult:
         else:
             every = "x".join(str(step) for step in dict.fromkeys(self.surgery.spread))
             said.append(
-                f"Verified: at every {every}-th cell it equals the original on a random float64 input, borders "
-                f"included: largest difference {proof.largest_difference:.1e} of the largest value, "
+                f"Verified: at every {every}-th cell it equals the original on a random float64 input, with "
+                f"its borders: largest difference {proof.largest_difference:.1e} of the largest value, "
                 f"{proof.cells} cells."
             )
         if self.config.output:

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from atrous.errors import SurgeryError
-from atrous.geometry.axis import POINTWISE, Global, Window
+from atrous.geometry.axis import Global, Window
 from atrous.geometry.graph import Node
 from atrous.surgery.changes import Edit
 from atrous.surgery.layers import Called, edit_of, is_layer
@@ -16,6 +16,7 @@ from atrous.surgery.spread import Maps, Spread, is_within
 
 Pools = Literal["keep", "drop"]
 Pair = tuple[int, int]
+_SHOWN = 8  # reasons in one error
 
 
 def plan_body(
@@ -36,7 +37,9 @@ def plan_body(
         if not _lies_in(node.module, owners)
     ]
     if reasons:
-        raise SurgeryError(f"{type(network).__name__} cannot be dilated: {'; '.join(dict.fromkeys(reasons))}")
+        shown = list(dict.fromkeys(reasons))
+        more = f"; and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+        raise SurgeryError(f"{type(network).__name__} cannot be dilated: {'; '.join(shown[:_SHOWN])}{more}")
     edits = [
         result for path, result in found.items() if isinstance(result, Edit) and not _lies_in(path, owners)
     ]
@@ -45,7 +48,9 @@ def plan_body(
         for path, owner in owners.items()
         if not owner.is_untouched and not _lies_in(path, owners.keys() - {path})
     ]
-    return (*edits, *(owner.edit for owner in running)), tuple(owner.note for owner in running)
+    return (*edits, *(owner.edit for owner in running)), tuple(
+        owner.note for owner in running if owner.averages
+    )
 
 
 def _calls(maps: Maps) -> dict[str, list[Node]]:
@@ -104,11 +109,13 @@ class _Planner:
         strides = [axis.stride for axis in node.axes if isinstance(axis, Window)]
         if any(after > before for before, after in self.spread(node)):
             return (
-                f"{where} calls {node.operator} with stride {max(strides)} in its forward {node.line}: only the "
-                "stride of an nn.Conv, nn.MaxPool or nn.AvgPool module can be taken out"
+                f"{where} calls {node.operator} with stride {max(strides)} in its forward {node.line}: only "
+                "the stride of an nn.Conv, nn.MaxPool or nn.AvgPool module can be taken out"
             )
-        does = "sees the whole map" if any(isinstance(a, Global) for a in node.axes) else "reads along the map"
+        does = (
+            "sees the whole map" if any(isinstance(a, Global) for a in node.axes) else "reads along the map"
+        )
         return (
-            f"{where} {does} by {node.operator} {node.line}, and no module round it takes and returns maps of "
-            "one stride; make that a module"
+            f"{where} {does} by {node.operator} {node.line}, and no module round it takes and returns maps "
+            "of one stride; make that a module"
         )

@@ -1,4 +1,4 @@
-"""A classifier's head on every cell of its last map: pool and linear layers become 1x1 and wider convolutions."""
+"""A classifier's head on every cell of its last map: linear layers become 1x1 and wider convolutions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -115,10 +115,10 @@ class Convolve:
 
 def _to_rows(features: Tensor) -> Tensor:
     """(b, c, *spatial) -> (b * cells, c)."""
-    return features.permute(0, *range(2, features.ndim), 1).flatten(0, -2)
+    return features.permute(0, *range(2, features.ndim), 1).flatten(0, -2).contiguous()
 
 
 def _to_map(rows: Tensor, size: tuple[Any, ...]) -> Tensor:
     """(b * cells, k) -> (b, k, *spatial), where size is (b, *spatial)."""
     cells = torch.flatten(rows, 1).unflatten(0, size)
-    return cells.permute(0, -1, *range(1, len(size)))
+    return cells.permute(0, -1, *range(1, len(size))).contiguous()

@@ -16,7 +16,7 @@ def dilate(
     pools: Pools = "keep",
     head: Head = "features",
 ) -> nn.Module:
-    """A copy of a network that gives a map at a smaller stride, and the same numbers where the original has any.
+    """A copy of a network that gives a denser map, with the same numbers where the original has any.
 
     The stride is taken out of layers, their dilation stays, and dilation and padding of all layers below are
     multiplied by it (Yu & Koltun 2016, section 4). With r the stride removed,
@@ -27,8 +27,8 @@ def dilate(
         network: Any network that `torch.export` can trace; it is left as it is.
         example: An input (b, c, *spatial); its size is the one that is checked. Others work, too.
         output_stride: Input cells from one cell of the result to the next.
-        pools: `keep` keeps the function; `drop` leaves out pools whose stride is removed, which is the paper's
-            ablation: another function that shares the weights, and cannot be checked.
+        pools: `keep` keeps the function; `drop` leaves out pools whose stride is removed, which is the
+            paper's ablation: another function that shares the weights, and cannot be checked.
         head: `features` returns the map that the head would pool; `dense` runs the head on every cell of it,
             where VGG's flattened map and linear layer become a convolution.
 

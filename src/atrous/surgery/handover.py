@@ -1,4 +1,4 @@
-"""Hooks that take the last map from a network on its way to the head, and hand the head something it can take."""
+"""Hooks that take the last map on its way to the head, and hand the head something that it can take."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from atrous.errors import SurgeryError
+from atrous.surgery.changes import subsample
 from atrous.surgery.phases import Slot
 from atrous.surgery.seam import Seam
 
@@ -46,7 +47,9 @@ class Features:
         """The dense map."""
         features = self.kept.take()
         if features is None:
-            raise SurgeryError("the network's forward did not reach its head; dilate it with this example's size")
+            raise SurgeryError(
+                "the network's forward did not reach its head; dilate it with this example's size"
+            )
         return features
 
 
@@ -71,11 +74,6 @@ class AtSeam:
                 place.register_forward_hook(watch.leave, prepend=True, always_call=True)
         module.register_forward_hook(_Finish(self.handover), prepend=self.seam.path != "")
         return module
-
-
-def subsample(features: Tensor, spread: tuple[int, ...]) -> Tensor:
-    """Every `spread`-th cell along each axis."""
-    return features[(..., *(slice(None, None, step) for step in spread))]
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What a dense network returns: the map that its head would pool, or the head's result on every cell of it."""
+"""What a dense network returns: the map that its head would pool, or the head's result on every cell."""
 
 import math
 from typing import Literal
@@ -15,6 +15,10 @@ from atrous.surgery.seam import Seam
 from atrous.surgery.spread import Maps
 
 Head = Literal["features", "dense"]
+_ADAPTIVE_POOLS = (
+    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d,
+    nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d,
+)  # fmt: skip
 _FREE = frozenset({"flatten", "view", "reshape", "dropout", "clone", "contiguous"})
 
 
@@ -73,12 +77,12 @@ def _pass_through(maps: Maps, network: nn.Module, seam: Seam, linear: Node) -> l
     for node in _after(maps, seam):
         if node is linear:
             break
-        if node.operator.startswith("adaptive_") and _is_module(network, node):
+        if isinstance(network.get_submodule(node.module), _ADAPTIVE_POOLS):
             edits.append(Edit(node.module, "left out", Drop()))
         elif node.operator not in _FREE and not (node.is_pointwise and "norm" not in node.operator):
             raise SurgeryError(
-                f"{node.label} calls {node.operator} between the last map and the linear layer {linear.label} "
-                f'{node.line}; make it a module (nn.AdaptiveAvgPool2d), or take head="features"'
+                f"{node.label} calls {node.operator} between the last map and the linear layer "
+                f"{linear.label} {node.line}; make it a module, nn.AdaptiveAvgPool2d, or take features"
             )
     return edits
 
@@ -87,14 +91,14 @@ def _after(maps: Maps, seam: Seam) -> tuple[Node, ...]:
     return maps.graph.nodes[maps.position[seam.features.name] + 1 :]
 
 
-def _is_module(network: nn.Module, node: Node) -> bool:
-    return "Adaptive" in type(network.get_submodule(node.module)).__name__
-
-
 def plan_probe(maps: Maps, seam: Seam | None) -> tuple[Edit, ...]:
     """The edits that make the untouched head see one window of the original's map only."""
     if seam is None:
         return ()
-    linear, window = _first_linear(maps, seam)
-    whole = linear is None or math.prod(window) == 1
-    return (Edit("", "head on one window", AtSeam(seam, OneWindow(() if whole else window))),)
+    return (Edit("", "head on one window", AtSeam(seam, OneWindow(head_window(maps, seam)))),)
+
+
+def head_window(maps: Maps, seam: Seam | None) -> tuple[int, ...]:
+    """Cells of the last map along each axis that a head flattens; empty if it takes one cell at a time."""
+    linear, window = (None, ()) if seam is None else _first_linear(maps, seam)
+    return window if linear and math.prod(window) > 1 else ()

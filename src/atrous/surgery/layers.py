@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
-from atrous.errors import GeometryError
 from atrous.geometry.axis import Window, same_padding
 from atrous.geometry.graph import Node
-from atrous.geometry.trace import trace
-from atrous.surgery.changes import Change, Dilate, Drop, Edit, Pool, Widen, in_words, per_axis
+from atrous.surgery.changes import Drop, Edit, Pool, Widen, in_words, per_axis
+from atrous.surgery.convolutions import Dilate
+from atrous.surgery.same import pads_same
 from atrous.surgery.windows import DenseAxis
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -24,7 +23,14 @@ _PADS = (
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A module, the spatial operators of its calls, and the spread before and after them, one pair an axis."""
+    """A module that is called, the operators of its calls that read along an axis, and the spread.
+
+    Attributes:
+        path: Of the module.
+        module: Itself.
+        nodes: Its operators.
+        spread: Before and after it, one pair an axis.
+    """
 
     path: str
     module: nn.Module
@@ -57,115 +63,88 @@ def edit_of(called: Called, *, pools: str) -> Edit | None:
 
 
 def _convolution(called: Called, module: Any) -> Edit | None:
-    axes = _axes(called, module.padding, dilation=module.dilation)
+    axes = _axes(called, padding=module.padding, dilation=module.dilation)
     if axes is None:
         return None
     if module.padding_mode != "zeros" and any(before > 1 for before, _ in called.spread):
         return None
     if any(axis.rounding == "same" and axis.spread != (1, 1) and axis.dense_stride > 1 for axis in axes):
         return None
-    change = Dilate(axes)
-    return Edit(called.path, _change_in_words(axes, module), change)
+    return Edit(called.path, _change_in_words(axes, module), Dilate(axes))
 
 
 def _pool(called: Called, module: Any, *, drop: bool) -> Edit | None:
     is_max = isinstance(module, _MAX_POOLS)
-    axes = _axes(called, module.padding, dilation=module.dilation if is_max else 1)
+    axes = _axes(called, padding=module.padding, dilation=module.dilation if is_max else 1)
     if axes is None or getattr(module, "return_indices", False):
         return None
-    change: Change
     if drop and called.is_removed and all(axis.dense_stride == 1 for axis in axes):
         return Edit(called.path, f"{type(module).__name__} dropped", Drop())
-    if is_max:
-        change = Pool(axes, is_max=True)
-    else:
-        is_same = any(axis.rounding == "same" for axis in axes)
-        divisor = getattr(module, "divisor_override", None)
-        change = Pool(axes, False, module.count_include_pad or is_same, divisor)
+    is_same = any(axis.rounding == "same" for axis in axes)  # its zeros are cells like any others
+    change = Pool(
+        axes,
+        is_max=is_max,
+        counts_padding=is_same or getattr(module, "count_include_pad", False),
+        divisor=getattr(module, "divisor_override", None),
+    )
     return Edit(called.path, _change_in_words(axes, module), change)
 
 
-def _axes(called: Called, padding: Any, *, dilation: Any) -> tuple[DenseAxis, ...] | None:
+def _axes(called: Called, *, padding: Any, dilation: Any) -> tuple[DenseAxis, ...] | None:
     """The windows of a convolution or pool module; None if its operators are not those of its numbers."""
     module: Any = called.module
     rank = len(called.spread)
+    if rank != _rank(module):
+        return None
     windows = [node for node in called.nodes if "pad" not in node.operator]
-    if not windows or len({node.axes for node in windows}) > 1:
-        return None
-    kernel = per_axis(module.kernel_size, rank)
-    stride = per_axis(module.stride, rank)
-    spacing = per_axis(dilation, rank)
-    if any(
-        not isinstance(axis, Window) or (axis.kernel_size, axis.stride, axis.dilation) != numbers
-        for axis, numbers in zip(windows[0].axes, zip(kernel, stride, spacing, strict=True), strict=True)
-    ):
-        return None
+    numbers = list(
+        zip(*(per_axis(n, rank) for n in (module.kernel_size, module.stride, dilation)), strict=True)
+    )
+    for node in windows:
+        found = [
+            isinstance(axis, Window) and (axis.kernel_size, axis.stride, axis.dilation) for axis in node.axes
+        ]
+        if found != numbers:
+            return None
     pads_itself = len(windows) < len(called.nodes) and getattr(module, "padding_mode", "zeros") == "zeros"
-    if pads_itself and not _pads_same(module, called.nodes, kernel, stride, spacing):
-        return None
-    rounding = "same" if pads_itself else "ceil" if getattr(module, "ceil_mode", False) else "floor"
-    return tuple(
-        DenseAxis(*numbers, _pair(zeros, numbers[0], numbers[2]), spread, rounding)
-        for *numbers, zeros, spread in zip(
-            kernel, stride, spacing, _zeros(padding, rank), called.spread, strict=True
+    if pads_itself:
+        axes = tuple(
+            DenseAxis(*own, spread=spread, rounding="same")
+            for own, spread in zip(numbers, called.spread, strict=True)
         )
+        return axes if pads_same(module, called.nodes, axes) else None
+    rounding = "ceil" if getattr(module, "ceil_mode", False) else "floor"
+    zeros = (padding,) * rank if isinstance(padding, str) else per_axis(padding, rank)
+    return tuple(
+        DenseAxis(*own, padding=_pair(word, own), spread=spread, rounding=rounding)
+        for own, word, spread in zip(numbers, zeros, called.spread, strict=True)
     )
 
 
-def _pads_same(
-    module: Any, nodes: Sequence[Node], kernel: Sequence[int], stride: Sequence[int], spacing: Sequence[int]
-) -> bool:
-    """Whether a module's own padding is TensorFlow's SAME, for this size and one that is larger by one."""
-    axes = [DenseAxis(k, s, d, rounding="same") for k, s, d in zip(kernel, stride, spacing, strict=True)]
-    channels = getattr(module, "in_channels", 1)
-    weight = next(iter(module.parameters()), torch.zeros(()))
-    first = next(node for node in nodes if "pad" in node.operator)
-    sizes = [axis.padding for axis in first.axes if isinstance(axis, Window)]
-    shape = [size - sum(pair) for size, pair in zip(first.size, sizes, strict=True)]
-    for longer in (0, 1):
-        size = [cells + longer for cells in shape]
-        try:
-            graph = trace(module, torch.zeros(1, channels, *size, device=weight.device, dtype=weight.dtype))
-        except GeometryError:
-            return False
-        padded = [
-            [axis.padding for axis in node.axes if isinstance(axis, Window)]
-            for node in graph
-            if node.axes and not node.operator == "input" and node.is_map
-        ]
-        total = [tuple(map(sum, zip(*pairs, strict=True))) for pairs in zip(*padded, strict=True)]
-        if total != [axis.original_padding(cells) for axis, cells in zip(axes, size, strict=True)]:
-            return False
-    return True
+def _rank(module: nn.Module) -> int:
+    """Spatial axes of a layer, which its class has in its name: Conv2d."""
+    names = [parent.__name__ for parent in type(module).__mro__ if parent.__module__.startswith("torch.nn")]
+    return int(names[0][-2])
 
 
-def _zeros(padding: Any, rank: int) -> tuple[int | str, ...]:
-    return (padding,) * rank if isinstance(padding, str) else per_axis(padding, rank)
-
-
-def _pair(zeros: int | str, kernel_size: int, dilation: int) -> tuple[int, int]:
-    match zeros:
-        case "same":
-            return same_padding(kernel_size, dilation)
-        case int():
-            return zeros, zeros
-        case _:
-            return 0, 0
+def _pair(zeros: int | str, numbers: tuple[int, ...]) -> tuple[int, int]:
+    """Cells before and after."""
+    if isinstance(zeros, int):
+        return zeros, zeros
+    kernel_size, _, dilation = numbers
+    return same_padding(kernel_size, dilation) if zeros == "same" else (0, 0)
 
 
 def _change_in_words(axes: Sequence[DenseAxis], module: Any) -> str:
     """`stride 2 -> 1, padding 1 -> 2`; what stays is left out."""
-    rank = len(axes)
-    changes = [
-        ("stride", per_axis(module.stride, rank), tuple(axis.dense_stride for axis in axes)),
-        (
-            "dilation",
-            per_axis(getattr(module, "dilation", 1), rank),
-            tuple(axis.dense_dilation for axis in axes),
-        ),
-    ]
+    numbers: dict[str, tuple[Any, Any]] = {
+        "stride": ([axis.stride for axis in axes], [axis.dense_stride for axis in axes]),
+        "dilation": ([axis.dilation for axis in axes], [axis.dense_dilation for axis in axes]),
+    }
     if all(axis.rounding != "same" for axis in axes):
-        before = tuple(axis.padding for axis in axes)
-        changes.append(("padding", before, tuple(axis.dense_padding for axis in axes)))
-    words = [f"{name} {in_words(old)} -> {in_words(new)}" for name, old, new in changes if old != new]
-    return ", ".join(words) or "its end fitted to the size"
+        numbers["padding"] = [axis.padding for axis in axes], [axis.dense_padding for axis in axes]
+    changes = [
+        f"{name} {in_words(old)} -> {in_words(new)}" for name, (old, new) in numbers.items() if old != new
+    ]
+    kind = "" if hasattr(module, "weight") else f"dense {type(module).__name__.removesuffix('Same')}: "
+    return kind + ", ".join(changes)

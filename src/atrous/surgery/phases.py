@@ -1,8 +1,8 @@
 """Space to batch: a module run on every interleaved grid of a dense map, each as sparse as the original map.
 
 Whatever the module does to a map, it does the same to each grid, so that its function is kept. The two
-operators are registered with PyTorch by name, because the tracer follows them; they are made of PyTorch's own,
-and an exported program can be decomposed into those.
+operators are registered with PyTorch by name, because the tracer follows them; they are made of PyTorch's
+own, and an exported program can be decomposed into those.
 """
 
 import threading
@@ -31,12 +31,10 @@ def to_phases(x: Tensor, spread: Sequence[int], kept: Sequence[int]) -> Tensor:
         (b * prod(kept), c, *ceil(spatial / spread)), the grid of the last axis outermost; a grid that has one
         cell less than the first ends in that cell's left neighbor.
     """
-    counts = [(size + step - 1) // step for size, step in zip(x.shape[2:], spread, strict=True)]
-    missing = [n * step - size for size, step, n in zip(x.shape[2:], spread, counts, strict=True)]
-    x = functional.pad(x, [cells for after in reversed(missing) for cells in (0, after)], mode="replicate")
+    x = functional.pad(x, [cells for step in reversed(spread) for cells in (0, step - 1)], mode="replicate")
     for dim, (step, used) in enumerate(zip(spread, kept, strict=True), start=2):
-        grids = x.unflatten(dim, (-1, step)).narrow(dim + 1, 0, used)
-        x = grids.movedim(dim + 1, 0).flatten(0, 1)
+        grids = x.unfold(dim, step, step).movedim(-1, 0)[:used]
+        x = grids.clone(memory_format=torch.contiguous_format).flatten(0, 1)
     return x
 
 
@@ -46,7 +44,10 @@ def from_phases(x: Tensor, spread: Sequence[int], size: Sequence[Any]) -> Tensor
         step = spread[dim - 2]
         x = x.unflatten(0, (step, x.shape[0] // step)).movedim(0, dim + 1).flatten(dim, dim + 1)
     for dim, cells in enumerate(size, start=2):
-        x = x.narrow(dim, 0, cells)
+        if isinstance(cells, int):
+            x = x.narrow(dim, 0, cells)
+        else:  # symbolic: narrow would ask for a proof that it is not too large
+            x = x.index_select(dim, torch.arange(cells, device=x.device))
     return x
 
 
@@ -79,8 +80,8 @@ class InPhases:
     """A pair of hooks that runs a module on the grids of its input instead of on the dense map.
 
     Args:
-        spread: Dense cells from one original cell to the next, (input, output), one pair an axis; the output's
-            is smaller where the module upsamples.
+        spread: Dense cells from one original cell to the next, (input, output), one pair an axis; the
+            output's is smaller where the module upsamples.
     """
 
     def __init__(self, spread: Sequence[tuple[int, int]]) -> None:
@@ -120,7 +121,6 @@ class InPhases:
 
 def _joined_size(cells: Any, size: Any, before: int, after: int) -> Any:
     """Dense cells of a result with so many cells a grid, where the module was given so many dense cells."""
-    given = (size + before - 1) // before
-    if before == after:  # as many over or under as the first grid of the input
-        return size + (cells - given) * after
-    return (cells - 1) * after + 1 + torch.sym_min(size - 1 - (given - 1) * before, after - 1)
+    if before == after:  # as many over or under as the first grid
+        return size + (cells - (size + before - 1) // before) * after
+    return torch.sym_min(torch.sym_max(size, (cells - 1) * after + 1), cells * after)

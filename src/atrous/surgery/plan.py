@@ -1,17 +1,18 @@
-"""The plan of a surgery: which module is changed how, and what a reader should know, before anything is done."""
+"""The plan of a surgery: which module is changed how, and what a reader should know."""
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError, SurgeryError
+from atrous.geometry.axis import Window
 from atrous.geometry.graph import Node, SpatialGraph
 from atrous.geometry.receptive_field import ReceptiveField
 from atrous.geometry.trace import trace
 from atrous.surgery.body import Pools, plan_body
 from atrous.surgery.changes import Edit, replace_
-from atrous.surgery.head import Head, plan_head, plan_probe
+from atrous.surgery.head import Head, head_window, plan_head, plan_probe
 from atrous.surgery.seam import find_seam
 from atrous.surgery.spread import Maps, Spread, plan_spreads
 
@@ -29,8 +30,8 @@ class Surgery:
         notes: What a reader should know, in sentences.
         original: The edits without any removed stride: what the dense network is compared with.
         probe: For a dense head: the edits that make the original's head see one window only.
-        receptive_field: Of the original's last map.
-        spreads: How much denser the result of each module becomes, by path.
+        receptive_field: Of the original's last map, or of its head where that reads a window of it.
+        spreads: How much denser the results of each module's own operators become, by path.
     """
 
     output_stride: int
@@ -42,7 +43,7 @@ class Surgery:
     original: tuple[Edit, ...] = field(repr=False)
     probe: tuple[Edit, ...] = field(repr=False)
     receptive_field: ReceptiveField = field(repr=False)
-    spreads: dict[str, Spread] = field(repr=False)
+    spreads: dict[str, tuple[Spread, ...]] = field(repr=False)
 
     def apply(self, network: nn.Module) -> nn.Module:
         """A dense copy of a network; the argument is untouched."""
@@ -78,6 +79,10 @@ def plan_surgery(
     spread, ones = spreads[last.name], (1,) * maps.graph.rank
     if pools == "drop" and any(edit.what.endswith("dropped") for edit in edits):
         notes = (*notes, "pools are dropped: this is another function, which shares the weights")
+    seen = maps.fields[last.name]
+    if head == "dense" and (window := head_window(maps, seam)):
+        read = zip(seen.axes, window, strict=True)
+        seen = replace(seen, axes=tuple(axis.through(Window(cells)) for axis, cells in read))
     return Surgery(
         output_stride,
         spread,
@@ -87,8 +92,8 @@ def plan_surgery(
         notes=notes,
         original=plan_head(maps, network, seam, head=head, spread=ones),
         probe=plan_probe(maps, seam) if head == "dense" else (),
-        receptive_field=maps.fields[last.name],
-        spreads={node.module: spreads[node.name] for node in body.graph if node.name in spreads},
+        receptive_field=seen,
+        spreads=_by_module(body.graph, spreads),
     )
 
 
@@ -98,16 +103,28 @@ def apply_edits(network: nn.Module, edits: tuple[Edit, ...]) -> nn.Module:
     for edit in copy.deepcopy(edits):  # what its hooks share, they share in this copy only
         old = dense.get_submodule(edit.path)
         new = edit.change.apply_(old)
-        if new is not old:
+        if old is dense:
+            dense = new
+        elif new is not old:
             replace_(dense, old, new)
     return dense
+
+
+def _by_module(graph: SpatialGraph, spreads: dict[str, Spread]) -> dict[str, tuple[Spread, ...]]:
+    found: dict[str, tuple[Spread, ...]] = {}
+    for node in graph:
+        if node.name in spreads:
+            known = found.get(node.module, ())
+            found[node.module] = known if spreads[node.name] in known else (*known, spreads[node.name])
+    return found
 
 
 def _traced_maps(network: nn.Module, example: Tensor) -> Maps:
     graph = trace(network, example)
     if len(graph.outputs) > 1:
         raise SurgeryError(
-            f"{type(network).__name__} returns {len(graph.outputs)} tensors; wrap it in a module that returns one"
+            f"{type(network).__name__} returns {len(graph.outputs)} tensors; wrap it in a module that "
+            "returns one"
         )
     return Maps(_up_to(graph, graph.output))
 

@@ -39,12 +39,12 @@ class DenseMaxPool(nn.Module):
 
 
 class DenseAvgPool(nn.Module):
-    """The mean over the original pool's window, at every dense cell: a dilated depthwise convolution with ones.
+    """The mean over the original pool's window, at every dense cell, by a dilated depthwise convolution.
 
     Args:
         axes: The window along each axis.
         counts_padding: Whether cells in the padding count as zeros, or not at all.
-        divisor: What sums are divided by; None for the number of cells that count, which varies at the borders.
+        divisor: What sums are divided by; None for the number of cells that count, fewer at the borders.
     """
 
     def __init__(self, axes: Sequence[DenseAxis], *, counts_padding: bool, divisor: int | None) -> None:

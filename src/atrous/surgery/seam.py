@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
 from atrous.errors import SurgeryError
-from atrous.geometry.axis import Window
+from atrous.geometry.axis import Global, Window
 from atrous.geometry.graph import Node
 from atrous.surgery.spread import Maps, is_within
 
@@ -56,6 +55,13 @@ def find_seam(maps: Maps, network: nn.Module, *, pools_are_head: bool) -> Seam |
         )
     if features is maps.graph.output:
         return None
+    for node in maps.graph.nodes[maps.position[features.name] :]:
+        if any(isinstance(axis, Global) and axis.direct for axis in node.axes):
+            raise SurgeryError(
+                f"{type(network).__name__} goes on with tokens after its last map (b, c, *spatial), "
+                f"{features.label}: {node.label} lets all positions meet {node.line}. Its stride is that of "
+                "its patches; dilate the part of it that makes maps"
+            )
     return _place(maps, network, features)
 
 
@@ -87,7 +93,7 @@ def _spans_all(maps: Maps, node: Node) -> bool:
 
 
 def _place(maps: Maps, network: nn.Module, features: Node) -> Seam:
-    """Where hooks take hold of a node: before the next module, after its own, or at the next function call."""
+    """Where hooks take hold: before the next module, after the node's own, or at the next function call."""
     own = maps.position[features.name]
     following = min(maps.users[features.name], key=lambda node: maps.position[node.name])
     for path in _outward(following.module):
@@ -109,5 +115,3 @@ def _outward(path: str) -> Sequence[str]:
     """A module's path, then that of the module around it, and so on, without the network's own."""
     parts = path.split(".") if path else []
     return [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-
-

@@ -110,7 +110,7 @@ def plan_spreads(maps: Maps, output_stride: int, *, name: str) -> dict[str, Spre
 
 
 def _is_possible(maps: Maps, target: int) -> bool:
-    """Whether every whole stride above the target is a multiple of it, and every layer keeps a whole stride."""
+    """Whether all whole strides above the target are multiples of it, and all layers keep a whole stride."""
     strides = _whole_strides(maps)
     return (
         1 <= target <= max(strides)

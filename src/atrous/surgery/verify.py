@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from atrous.errors import SurgeryError
+from atrous.errors import GeometryError, SurgeryError
 from atrous.geometry.receptive_field import ReceptiveField, receptive_field
+from atrous.surgery.changes import subsample
 from atrous.surgery.compare import first_difference, wake_
-from atrous.surgery.handover import subsample
 from atrous.surgery.plan import Surgery, apply_edits
 
 _TOLERANCE = 1e-8  # of the map's largest value; float64 keeps 1e-16, and deep networks lose some of it
@@ -41,32 +41,52 @@ def verify(network: nn.Module, dense: nn.Module, example: Tensor, *, surgery: Su
     drawn anew in the copies, the same for both, so that no branch is silent.
 
     Raises:
-        SurgeryError: If they differ anywhere, with the first layer that does; or if the map is the same in all
-            cells, so that nothing could be seen.
+        SurgeryError: If they differ anywhere, with the first layer that does; or if the map is the same in
+            all cells, so that nothing could be seen.
     """
     generator = torch.Generator().manual_seed(0)
     original = wake_(_copied(network), generator)
     changed = _copied(dense)
     changed.load_state_dict(original.state_dict())
     image = torch.randn((1, *example.shape[1:]), dtype=torch.float64, generator=generator)
-    after = receptive_field(changed, image)
     before = surgery.receptive_field
+    if surgery.pools == "drop":
+        return Verification(None, math.prod(before.node.size), before, _field(changed, image))
     with torch.no_grad():
-        if surgery.pools == "drop":
-            return Verification(None, math.prod(before.node.size), before, after)
         reference = apply_edits(original, surgery.original)
-        if surgery.head == "dense":  # a wider window may follow the last map
-            before = receptive_field(reference, image)
         wanted = reference(image)
+        if not isinstance(wanted, Tensor):
+            raise SurgeryError(
+                f"{type(network).__name__} returns a {type(wanted).__name__}; wrap it in a module that "
+                "returns one tensor"
+            )
+        if surgery.head == "features" and wanted.shape[1:] != before.node.shape[1:]:
+            raise SurgeryError(
+                f"the last map of {type(network).__name__} is {before.node.shape}, but its head was given "
+                f"{tuple(wanted.shape)}; make what comes after {before.node.label} a module"
+            )
         difference = _difference(reference, changed, image, wanted, surgery)
         if surgery.probe:
             _check_head(original, wanted, image, surgery)
+    after = _field(changed, image)
     _check_field(before, after, surgery)
     return Verification(difference, wanted[0, 0].numel(), before, after)
 
 
 def _copied(network: nn.Module) -> nn.Module:
+    if any(value.is_meta for value in (*network.parameters(), *network.buffers())):
+        raise SurgeryError(
+            f"{type(network).__name__} is on the meta device and has no numbers to compare; "
+            "plan_surgery alone needs none"
+        )
     return copy.deepcopy(network).to(device="cpu", dtype=torch.float64).eval()
+
+
+def _field(dense: nn.Module, image: Tensor) -> ReceptiveField:
+    try:
+        return receptive_field(dense, image)
+    except GeometryError as error:
+        raise SurgeryError(f"the dense network does not run: {error}") from error
 
 
 def _difference(
@@ -74,10 +94,10 @@ def _difference(
 ) -> float:
     """The largest difference at the original's cells, as a share of the largest value."""
     scale = float(wanted.abs().max())
-    if not math.isfinite(scale) or (wanted[0, 0].numel() > 1 and bool((wanted == wanted[..., :1]).all())):
+    if not math.isfinite(scale) or _is_constant(wanted.flatten(2)):
         raise SurgeryError(
-            f"the map of {type(original).__name__} is the same in all cells, or not finite, on a random input; "
-            "nothing can be compared. Give it weights that do something"
+            f"the map of {type(original).__name__} is the same in all cells, or not finite, on a random "
+            "input, so that nothing can be compared; give it weights that do something"
         )
     try:
         found = subsample(dense(image), surgery.spread)
@@ -92,7 +112,14 @@ def _difference(
         else:
             reason = f"has {tuple(found.shape[2:])} of the original's {tuple(wanted.shape[2:])} cells"
     layer = first_difference(original, dense, image, surgery=surgery, tolerance=_TOLERANCE)
-    raise SurgeryError(f"the dense {type(original).__name__} {reason}; the first layer that differs is {layer}")
+    raise SurgeryError(
+        f"the dense {type(original).__name__} {reason}; the first layer that differs is {layer}"
+    )
+
+
+def _is_constant(values: Tensor) -> bool:
+    """Whether a map of several cells is the same in all."""
+    return values.shape[-1] > 1 and bool((values == values[..., :1]).all())
 
 
 def _check_head(original: nn.Module, wanted: Tensor, image: Tensor, surgery: Surgery) -> None:
@@ -103,17 +130,20 @@ def _check_head(original: nn.Module, wanted: Tensor, image: Tensor, surgery: Sur
     difference = float((probed.flatten() - expected).abs().max() / expected.abs().max())
     if not difference <= _TOLERANCE:
         raise SurgeryError(
-            f"the head of {type(original).__name__} on one cell differs from its dense form by {difference:.1e}; "
-            'it reads more than a pool and linear layers do: take head="features"'
+            f"the head of {type(original).__name__} on one cell differs from its dense form by "
+            f'{difference:.1e}; it reads more than a pool and linear layers do: take head="features"'
         )
 
 
 def _check_field(before: ReceptiveField, after: ReceptiveField, surgery: Surgery) -> None:
     """Original cells see what they saw: the same box of the input each, or all of it."""
-    for old, new, step in zip(before.axes, after.axes, surgery.spread, strict=True):
-        for cell in range(len(old.first) + 1):
-            if old.box(cell) != new.box(cell * step) or before.sees_all != after.sees_all:
+    if before.sees_all != after.sees_all:
+        raise SurgeryError(f"the receptive field is {after.size} instead of {before.size}")
+    axes = zip(before.axes, after.axes, surgery.spread, before.sees_all, strict=True)
+    for old, new, step, everything in axes:
+        for cell in range(0 if everything else len(old.first) + 1):
+            if old.box(cell) != new.box(cell * step):
                 raise SurgeryError(
-                    f"cell {cell} of the last map sees {old.box(cell)} of the input, but {new.box(cell * step)} "
-                    f"in the dense network; sizes are {before.size} and {after.size}"
+                    f"cell {cell} of the last map sees {old.box(cell)} of the input, but "
+                    f"{new.box(cell * step)} in the dense network; sizes are {before.size} and {after.size}"
                 )

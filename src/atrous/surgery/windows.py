@@ -1,4 +1,4 @@
-"""How a convolution or pool lies on a map that became denser: stride, dilation, padding and size of one axis."""
+"""How a convolution or pool lies on a map that became denser: stride, dilation, padding, size of one axis."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,7 +26,7 @@ class DenseAxis:
         padding: Original cells added before and after; not used where rounding is `same`.
         spread: Dense cells from one original cell to the next, in the input and in the output.
         rounding: How windows that do not fit are counted: `floor` drops them, `ceil` lets the last one run
-            over the end as PyTorch's pools do, `same` pads for ceil(size / stride) windows as TensorFlow does.
+            over the end as PyTorch's pools do, `same` pads for ceil(size / stride) of them (TensorFlow).
     """
 
     kernel_size: int
@@ -77,8 +77,8 @@ class DenseAxis:
     def dense_size(self, size: Any) -> Any:
         """Cells that the dense layer makes of `size` dense cells.
 
-        Every `spread[1]`-th of them is one original cell, and none is missing. Within that, layers that nearly
-        keep the size keep ceil(size / stride), so that branches of different kernels still fit together.
+        Every `spread[1]`-th of them is one original cell, and none is missing. Within that, layers that
+        nearly keep the size keep ceil(size / stride), so that branches of unlike kernels still fit together.
         """
         if self.needs_no_fitting:
             return (size - 1 + self.spread[0] * self._excess) // self.dense_stride + 1
