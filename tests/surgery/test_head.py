@@ -58,7 +58,8 @@ class Reused(nn.Module):
         return self.act(self.conv2(self.act(self.conv1(x))))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.pool(self.features(x)).view(len(x), -1))
+        x = self.pool(self.features(x))
+        return self.fc(x.view(len(x), -1))
 
 
 class Bare(nn.Module):
@@ -165,18 +166,18 @@ def test_pool_of_fixed_size_stays_a_window_in_a_dense_head(x: Tensor):
 
 
 class NarrowVgg16(nn.Module):
-    """VGG-16 with two channels in all layers."""
+    """VGG-16 with four channels in all layers."""
 
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for count in (2, 2, 3, 3, 3):
             for _ in range(count):
-                layers += [nn.Conv2d(2 if layers else 3, 2, 3, padding=1), nn.ReLU(inplace=True)]
+                layers += [nn.Conv2d(4 if layers else 3, 4, 3, padding=1), nn.ReLU(inplace=True)]
             layers.append(nn.MaxPool2d(2, 2))
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d((7, 7))
-        self.classifier = nn.Sequential(nn.Linear(2 * 49, 4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 3))
+        self.classifier = nn.Sequential(nn.Linear(4 * 49, 4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
@@ -184,6 +185,7 @@ class NarrowVgg16(nn.Module):
 
 def test_vgg16_without_its_last_pools_is_the_papers_front_end():
     """FACTS section 2: conv4 as it was, conv5 dilated by 2, fc6 by 4, receptive field 380."""
+    torch.manual_seed(0)
     network, example = NarrowVgg16(), torch.zeros(1, 3, 224, 224)
     dense = dilate(network, example, pools="drop", head="dense")
     assert isinstance(dense, NarrowVgg16)
@@ -201,10 +203,11 @@ def test_vgg16_without_its_last_pools_is_the_papers_front_end():
 
 def test_vgg16_with_its_pools_keeps_its_receptive_field():
     """FACTS section 9: 212 at pool5; fc6 reads seven cells at stride 32."""
+    torch.manual_seed(0)
     network, example = NarrowVgg16(), torch.zeros(1, 3, 224, 224)
     dense = dilate(network, example)
     assert receptive_field(dense, example).size == (212, 212)
-    assert dense(example).shape == (1, 2, 28, 28)
+    assert dense(example).shape == (1, 4, 28, 28)
     whole = dilate(network, example, head="dense")
     assert receptive_field(whole, example).size == (212 + 6 * 32,) * 2
 
@@ -230,6 +233,16 @@ def test_a_head_in_functions_exports_with_dynamic_sizes(x: Tensor):
     sizes = {2: torch.export.Dim("height", min=8), 3: torch.export.Dim("width", min=8)}
     program = torch.export.export(dense, (EXAMPLE,), dynamic_shapes=(sizes,), strict=False)
     torch.testing.assert_close(program.module()(x[:1, :, :20, :27]), dense(x[:1, :, :20, :27]))
+
+
+def test_a_head_that_counts_on_the_number_of_images_is_refused_as_dense():
+    class Counted(Residual):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.avgpool(self.features(x)).view(len(x), -1))
+
+    dilate(seeded(Counted()), EXAMPLE, output_stride=8)
+    with pytest.raises(SurgeryError, match="the head of Counted does not run on every cell"):
+        dilate(seeded(Counted()), EXAMPLE, output_stride=8, head="dense")
 
 
 def test_a_head_that_hard_codes_its_pool_in_a_function_is_refused():

@@ -20,6 +20,8 @@ def first_difference(
     wanted, found = _results(original, image, surgery), _results(dense, image, surgery)
     handed_over = [edit.change.seam.path for edit in surgery.edits if isinstance(edit.change, AtSeam)]
     for call, value in wanted.items():
+        if call[0] in handed_over and surgery.head == "dense":
+            continue  # what it returned has become rows
         other = found.get(call)
         if other is None:
             return f"{call[0]}, which is not reached"

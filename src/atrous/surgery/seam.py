@@ -42,19 +42,19 @@ def find_seam(maps: Maps, network: nn.Module, *, pools_are_head: bool) -> Seam |
     Raises:
         SurgeryError: If no single map leads to the result.
     """
+    if _is_map(maps, maps.graph.output):
+        return None
     features = maps.graph.nodes[0]
     for node in _passages(maps):
         if pools_are_head and _spans_all(maps, node):
             break
-        if node.name not in maps.pooled and node.shape[2:] == node.size:
+        if _is_map(maps, node):
             features = node
     if features.operator == "input":
         raise SurgeryError(
             f"{type(network).__name__} has no single map (b, c, *spatial) that its result is made of; dilate "
             "the part of it that makes maps"
         )
-    if features is maps.graph.output:
-        return None
     for node in maps.graph.nodes[maps.position[features.name] :]:
         if any(isinstance(axis, Global) and axis.direct for axis in node.axes):
             raise SurgeryError(
@@ -80,10 +80,16 @@ def _passages(maps: Maps) -> list[Node]:
     return passages
 
 
+def _is_map(maps: Maps, node: Node) -> bool:
+    """Whether a value has the shape of a map, and places."""
+    return node.name not in maps.pooled and node.shape[2:] == node.size
+
+
 def _spans_all(maps: Maps, node: Node) -> bool:
     """Whether a node is a pool of fixed size over the whole map."""
     return (
         "pool" in node.operator
+        and set(node.size) == {1}
         and len(sources := maps.maps_read(node)) == 1
         and all(
             isinstance(axis, Window) and axis.kernel_size >= size > 1

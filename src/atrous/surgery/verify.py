@@ -3,6 +3,7 @@
 import copy
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ def verify(network: nn.Module, dense: nn.Module, example: Tensor, *, surgery: Su
         return Verification(None, math.prod(before.node.size), before, _field(changed, image))
     with torch.no_grad():
         reference = apply_edits(original, surgery.original)
-        wanted = reference(image)
+        wanted = _run(reference, image)
         if not isinstance(wanted, Tensor):
             raise SurgeryError(
                 f"{type(network).__name__} returns a {type(wanted).__name__}; wrap it in a module that "
@@ -82,6 +83,20 @@ def _copied(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).to(device="cpu", dtype=torch.float64).eval()
 
 
+def _run(reference: nn.Module, image: Tensor) -> Any:
+    try:
+        return reference(image)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise SurgeryError(
+            f"the head of {type(reference).__name__} does not run on every cell: {_line(error)}; give it a "
+            'pool and layers that work for any number of images, or take head="features"'
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _field(dense: nn.Module, image: Tensor) -> ReceptiveField:
     try:
         return receptive_field(dense, image)
@@ -102,7 +117,7 @@ def _difference(
     try:
         found = subsample(dense(image), surgery.spread)
     except (RuntimeError, ValueError, IndexError) as error:
-        reason = f"fails: {' '.join(str(error).split())[:200]}"
+        reason = f"fails: {_line(error)}"
     else:
         if found.shape == wanted.shape:
             difference = float((found - wanted).abs().max()) / scale
