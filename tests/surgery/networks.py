@@ -200,3 +200,18 @@ class Gated(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
         return x * self.gate(self.pool(x)).sigmoid()
+
+
+class Bare(nn.Module):
+    """A flattened map without a pool before it, and more than a linear layer after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1)
+        self.fc = nn.Sequential(nn.Linear(4 * 8 * 8, 6), nn.ReLU(), nn.Linear(6, 5), nn.LogSoftmax(1))
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.conv2(functional.relu(self.conv1(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(torch.flatten(self.features(x), 1))

@@ -65,6 +65,8 @@ def reshape(layout: Layout, shape: Sequence[int]) -> tuple[Layout, frozenset[int
                 return tuple(plain_dim(n) for n in shape), axes_of(layout)
             taken.append(Atom(missing))
             atoms.insert(0, Atom(atom.size // missing))
+        while atoms and atoms[0].size == 1 and tuple(shape[len(dims) + 1 : len(dims) + 2]) != (1,):
+            taken.append(atoms.pop(0))  # single entries stay with what they follow
         dims.append(tuple(taken))
     if dims:
         dims[-1] += tuple(atoms)
