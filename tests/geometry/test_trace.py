@@ -281,6 +281,7 @@ def test_planned_layers_take_the_place_of_a_network():
         (Lambda(lambda x: torch.ones(3)), IMAGE, "no output of the network depends"),  # noqa: ARG005
         ([], None, "empty list"),
         ([1, 0], None, "dilation 0"),
+        ([10**9], None, "spans 2000000001 cells"),
         ([Layer(3, dilation=(1, 2)), Layer(3, dilation=(1, 2, 3))], None, "do not stack"),
         ("resnet50", None, "is no network"),
         (

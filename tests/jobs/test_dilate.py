@@ -49,7 +49,7 @@ def test_plan_and_proof_are_told(own):
     assert "dilation 1 -> 2" in changes["5"]
     text = result.to_table()
     assert "Output stride 8 -> 2" in text
-    assert "Verified: at every 4-th cell it equals the original" in text
+    assert "Verified: at every 4th cell it equals the original" in text
 
 
 def test_dropped_pools_are_told_to_be_another_function(own):

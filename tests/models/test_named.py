@@ -19,6 +19,9 @@ network = nn.Conv3d(1, 1, 3)
 
 def wrong():
     return 3
+
+def broken():
+    raise ValueError("no such luck")
 """
 
 
@@ -89,6 +92,7 @@ def test_pickled_code_is_not_run(own_code, tmp_path):
         ("front_end", 'did you mean "frontend"'),
         ("no_such_package:build", "cannot be imported"),
         ("own_networks:nothing", "cannot be imported"),
+        ("own_networks:broken", "failed with ValueError: no such luck"),
         ("own_networks:wrong", "gives a int; let it return a torch.nn.Module"),
     ],
 )

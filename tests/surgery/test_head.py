@@ -161,3 +161,26 @@ def test_attention_over_tokens_is_no_head():
 
     with pytest.raises(SurgeryError, match="goes on with tokens after its last map"):
         plan_surgery(Tokens(), torch.zeros(1, 3, 32, 32), output_stride=2)
+
+
+def test_rearranged_maps_are_refused_not_silently_replaced():
+    class Turned(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1))
+
+        def forward(self, x):
+            return self.layers(x).transpose(2, 3)
+
+    with pytest.raises(SurgeryError, match=r"returns a map of shape .* not \(b, c, \*spatial\)"):
+        dilate(Turned(), torch.zeros(1, 3, 33, 41), output_stride=1)
+
+
+def test_group_norm_before_the_pool_belongs_to_the_map():
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 2, 1), nn.GroupNorm(2, 4),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+    )  # fmt: skip
+    assert (
+        dilate(network, torch.zeros(1, 3, 33, 41), output_stride=1)(torch.zeros(1, 3, 33, 41)).shape[1] == 4
+    )

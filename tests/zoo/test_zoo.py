@@ -76,7 +76,7 @@ def test_dilated_files_are_read_back(tmp_path, capsys):
     path = tmp_path / "dense.safetensors"
     torch.manual_seed(0)
     assert main(["dilate", "torchvision:resnet18", "--input-size", "97", "129", "-o", str(path)]) == 0
-    assert "Verified: at every 4-th cell" in capsys.readouterr().out
+    assert "Verified: at every 4th cell" in capsys.readouterr().out
     network = load_network(path)
     assert (network.output_stride, network.center, network.receptive_field) == (8, 0.0, 435)
     images = torch.randn(1, 3, 97, 129)

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 
 from atrous.errors import GeometryError
 
+LARGEST_SPAN = 1 << 20  # cells of one kernel; far beyond any network, and within any memory
 Beyond = Literal["nothing", "reflect", "replicate", "circular"]
 
 
@@ -56,8 +57,16 @@ class Window:
 
     def __post_init__(self) -> None:
         for name in ("kernel_size", "stride", "dilation"):
-            if getattr(self, name) < 1:
-                raise GeometryError(f"{name} {getattr(self, name)} is too small; give at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise GeometryError(f"{name} {value!r} is no whole number; give one from 1 on")
+            if value < 1:
+                raise GeometryError(f"{name} {value} is too small; give at least 1")
+        if (span := effective_kernel_size(self.kernel_size, self.dilation)) > LARGEST_SPAN:
+            raise GeometryError(
+                f"kernel size {self.kernel_size} with dilation {self.dilation} spans {span} cells; give "
+                f"one that spans at most {LARGEST_SPAN}"
+            )
 
     @property
     def slope(self) -> Fraction:

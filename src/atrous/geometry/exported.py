@@ -20,6 +20,8 @@ from atrous.geometry.vocabulary import CONSTANT, RULES
 
 def trace_module(network: nn.Module, example: Tensor) -> SpatialGraph:
     """The spatial graph of a module in evaluation mode; see `atrous.trace`."""
+    if not isinstance(example, Tensor):
+        raise GeometryError(f"an example is a tensor (b, c, *spatial), not a {type(example).__name__}")
     if example.ndim < 3 or example.ndim > 5:
         raise GeometryError(
             f"an example of shape {tuple(example.shape)} has no 1, 2 or 3 spatial axes; give (b, c, *spatial)"

@@ -26,7 +26,11 @@ def line_of(node: Any) -> str:
 
 def users_line(error: BaseException) -> str:
     """The last line of the user's code that an error went through."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _TORCH not in frame.filename]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if _TORCH not in frame.filename and not frame.filename.startswith("<")
+    ]
     if not frames:
         return ""
     last = frames[-1]

@@ -25,7 +25,7 @@ def trace(network: Any, example: Any = None) -> SpatialGraph:
         return network
     if isinstance(network, Sequence) and not isinstance(network, str):
         return graph_of_layers(network)
-    if isinstance(network, str) or not hasattr(network, "forward"):
+    if isinstance(network, str) or not hasattr(network, "named_modules"):
         raise GeometryError(f"{network!r} is no network; give a module, dilations or layers")
     if example is None:
         raise GeometryError(

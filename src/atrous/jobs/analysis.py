@@ -109,7 +109,8 @@ def _sight(analysis: Analysis) -> Iterator[str]:
     """How far it sees."""
     field = analysis.field
     local = f"{_times(field.local)} px at stride {_times(field.stride)}"
-    center = " and ".join(f"{_plain(c)} + {s} r" for c, s in dict.fromkeys(zip(field.center, field.stride)))  # noqa: B905
+    lines = [f"{_plain(c)} + {s} r" for c, s in zip(field.center, field.stride, strict=True)]
+    center = lines[0] if len(set(lines)) == 1 else f"({', '.join(lines)})"
     if any(field.sees_all):
         reasons = _global_reasons(field.layers)
         yield f"Receptive field: the whole input, through {reasons}."
@@ -139,18 +140,22 @@ def _global_reasons(layers: tuple[ReceptiveField, ...]) -> str:
 def _layer_table(layers: tuple[ReceptiveField, ...]) -> list[str]:
     """A line a layer that moves, widens or costs."""
     shown = [layer for layer in layers if not layer.node.is_pointwise or layer.node.multiply_adds]
-    width = max((len(layer.node.label) for layer in shown), default=5)
-    head = f"{'layer':<{width}}  {'operator':<20}{'cells':>10}{'field':>10}{'stride':>8}{'center':>8}"
-    lines = [f"{head}{'parameters':>12}{'MMAC':>9}"]
+    rows = [("layer", "operator", "cells", "field", "stride", "center", "parameters", "MMAC")]
     for layer in shown:
         node = layer.node
         finite = "all" if any(layer.sees_all) else _times(layer.size)
         cells = _times(node.size) if node.is_map else "-"
         where = _times(layer.stride), _times(layer.center)
-        lines.append(
-            f"{node.label:<{width}}  {_operator(node):<20}{cells:>10}{finite:>10}{where[0]:>8}{where[1]:>8}"
-            f"{node.num_parameters:>12,}{node.multiply_adds / 1e6:>9,.1f}"
+        cost = f"{node.num_parameters:,}", f"{node.multiply_adds / 1e6:,.1f}"
+        rows.append((node.label, _operator(node), cells, finite, *where, *cost))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if number < 2 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
+        for row in rows
+    ]
     return [*lines, "field, stride, center in px of the input; MMAC: millions of multiply-adds"]
 
 
@@ -203,4 +208,4 @@ def _times(values: tuple[Any, ...]) -> str:
 
 
 def _plain(value: Any) -> str:
-    return "inf" if value == math.inf else f"{float(value):g}"
+    return "inf" if value == math.inf else f"{float(value):.10g}"

@@ -62,7 +62,7 @@ def run(config: AnalyzeConfig) -> "Job[Analysis]":
     yield Progress(3, len(PARTS), PARTS[3])
     seen, reason = _coverage(graph, config)
     yield Progress(4, len(PARTS), PARTS[4])
-    gridding = find_gridding(graph, layer=config.layer)
+    gridding = find_gridding(graph, layer=config.layer) if seen else None  # it takes as much memory
     dilations = parse_dilations(config.dilations) if config.dilations else ()
     analysis = Analysis(
         name=config.network or f"dilations {config.dilations}",

@@ -82,15 +82,19 @@ class DilateResult:
         if proof.largest_difference is None:
             said.append("Not verified: without its pools it is another function.")
         else:
-            every = "x".join(str(step) for step in dict.fromkeys(self.surgery.spread))
+            steps = "x".join(_ordinal(step) for step in dict.fromkeys(self.surgery.spread))
             said.append(
-                f"Verified: at every {every}-th cell it equals the original on a random float64 input, with "
+                f"Verified: at every {steps} cell it equals the original on a random float64 input, with "
                 f"its borders: largest difference {proof.largest_difference:.1e} of the largest value, "
                 f"{proof.cells} cells."
             )
         if self.config.output:
             said.append(f"Written to {self.config.output}.")
         return said
+
+
+def _ordinal(step: int) -> str:
+    return {1: "single", 2: "2nd", 3: "3rd"}.get(step, f"{step}th")
 
 
 def run(config: DilateConfig) -> Job[DilateResult]:

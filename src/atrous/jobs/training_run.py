@@ -1,5 +1,6 @@
 """A whole training run: data, network, stages, in the order of the recipe, from wherever it stopped."""
 
+import atexit
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -75,7 +76,15 @@ def launch(config: TrainConfig) -> Fabric:
         precision="bf16-mixed" if computes_in_bfloat16(device, config.precision) else "32-true",
     )
     fabric.launch()
+    if processes * nodes > 1:
+        atexit.register(_leave_processes)
     return fabric
+
+
+def _leave_processes() -> None:
+    """Close gloo's threads before the interpreter goes; a process that ends over them aborts at times."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def _start_network(config: TrainConfig, train_set: Samples, state: State | None) -> DenseNetwork:

@@ -1,6 +1,8 @@
 """Classifiers of torchvision and timm by name; neither package is needed before one is asked for."""
 
 import importlib
+import importlib.util
+import inspect
 import sys
 from typing import Any
 
@@ -36,8 +38,12 @@ def _of_torchvision(name: str, *, pretrained: bool) -> nn.Module:
     if name not in models.list_models():
         raise ConfigError(f'torchvision has no network "{name}"; {suggestion(name, models.list_models())}')
     # the two with auxiliary heads initialize for minutes unless told not to
-    slow = {"init_weights": False} if name in ("googlenet", "inception_v3") and not pretrained else {}
-    return models.get_model(name, weights="DEFAULT" if pretrained else None, **slow)
+    options: dict[str, Any] = {}
+    if name in ("googlenet", "inception_v3") and not pretrained:
+        options["init_weights"] = False
+    if not pretrained and "weights_backbone" in inspect.signature(models.get_model_builder(name)).parameters:
+        options["weights_backbone"] = None  # else it would be fetched
+    return models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
 
 
 def _import_torchvision() -> Any:
@@ -62,6 +68,8 @@ _KEPT: list[torch.library.Library] = []  # a library's operators vanish with it
 
 
 def _of_timm(name: str, *, pretrained: bool) -> nn.Module:
+    if importlib.util.find_spec("timm") is None:
+        raise ConfigError("timm is not installed; run `pip install timm`")
     try:
         _import_torchvision()
         timm = importlib.import_module("timm")

@@ -113,9 +113,16 @@ def _own(module_name: str, attribute: str) -> nn.Module:
         sys.path.insert(0, folder)
     try:
         build = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise ConfigError(f'"{module_name}:{attribute}" cannot be imported: {error}; give {KINDS}') from error
-    network = build if isinstance(build, nn.Module) else build()
+    try:
+        network = build if isinstance(build, nn.Module) else build()
+    except Exception as error:  # it is the user's own code
+        reason = " ".join(str(error).split())
+        raise ConfigError(
+            f'"{module_name}:{attribute}" failed with {type(error).__name__}: {reason}; give a function that '
+            "takes no arguments and returns a torch.nn.Module"
+        ) from error
     if not isinstance(network, nn.Module):
         raise ConfigError(
             f'"{module_name}:{attribute}" gives a {type(network).__name__}; let it return a torch.nn.Module'
@@ -129,13 +136,18 @@ def _load(network: nn.Module, path: Path) -> None:
     Raises:
         CheckpointError: If the file cannot be read or does not fit.
     """
+    if not path.is_file():
+        raise CheckpointError(f"no weights at {path}; give the path of a .safetensors or .pth file")
     if path.suffix == ".safetensors":
         tensors = load_tensors(path)[0]
     else:
         try:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises whatever a broken file makes it raise
-            raise CheckpointError(f"{path} holds no plain tensors: {' '.join(str(error).split())}") from error
+            raise CheckpointError(
+                f"{path} holds no plain tensors ({type(error).__name__}); give a state dict that "
+                "torch.save or safetensors wrote"
+            ) from error
     own = network.state_dict()
     if misfits := [key for key in {**own, **tensors} if key not in own or key not in tensors]:
         raise CheckpointError(

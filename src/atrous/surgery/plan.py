@@ -69,6 +69,8 @@ def plan_surgery(
         raise ConfigError(
             f'pools {pools!r}, head {head!r}: give pools "keep" or "drop", head "features" or "dense"'
         )
+    if not isinstance(network, nn.Module):
+        raise SurgeryError(f"a {type(network).__name__} cannot be dilated; give a torch.nn.Module")
     name = type(network).__name__
     maps = _traced_maps(network, example)
     seam = find_seam(maps, network, pools_are_head=head == "features")

@@ -44,6 +44,12 @@ def find_seam(maps: Maps, network: nn.Module, *, pools_are_head: bool) -> Seam |
     """
     if _is_map(maps, maps.graph.output):
         return None
+    output = maps.graph.output
+    if output.is_map and output.name not in maps.pooled:
+        raise SurgeryError(
+            f"{type(network).__name__} returns a map of shape {output.shape}, which is not (b, c, *spatial) "
+            f"{output.line}; dilate the part of it before its dimensions are rearranged"
+        )
     features = maps.graph.nodes[0]
     for node in _passages(maps):
         if pools_are_head and _spans_all(maps, node):
@@ -55,7 +61,7 @@ def find_seam(maps: Maps, network: nn.Module, *, pools_are_head: bool) -> Seam |
             f"{type(network).__name__} has no single map (b, c, *spatial) that its result is made of; dilate "
             "the part of it that makes maps"
         )
-    for node in maps.graph.nodes[maps.position[features.name] :]:
+    for node in maps.graph.nodes[maps.position[features.name] + 1 :]:
         if any(isinstance(axis, Global) and axis.direct for axis in node.axes):
             raise SurgeryError(
                 f"{type(network).__name__} goes on with tokens after its last map (b, c, *spatial), "
