@@ -1,6 +1,7 @@
 """Random small networks of every rank, and the probe that shows which inputs move which outputs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -12,7 +13,23 @@ TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3
 MAX_POOLS = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 AVERAGE_POOLS = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}
 LINEAR_MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
+IMAGE = torch.zeros(1, 3, 32, 40)
 SIZES = {1: (29,), 2: (15, 13), 3: (9, 8, 7)}
+
+
+class Lambda(nn.Module):
+    """A forward written where it is used, with its layers."""
+
+    def __init__(self, forward, *layers):
+        super().__init__()
+        self.layers, self.function = nn.ModuleList(layers), forward
+
+    def forward(self, x: Tensor):
+        return self.function(x, *self.layers)
+
+
+def conv(channels: int = 3, kernel_size: Any = 3, **arguments: Any) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, kernel_size, **arguments)
 
 
 class Pad(nn.Module):

@@ -1,6 +1,5 @@
 import math
 from fractions import Fraction
-from typing import Any
 
 import pytest
 import torch
@@ -13,17 +12,7 @@ from atrous.geometry.axis import Global, Window
 from atrous.geometry.graph import Layer
 from atrous.geometry.receptive_field import receptive_field
 from atrous.geometry.trace import trace
-
-IMAGE = torch.zeros(1, 3, 32, 40)
-
-
-class Lambda(nn.Module):
-    def __init__(self, forward, *layers):
-        super().__init__()
-        self.layers, self.function = nn.ModuleList(layers), forward
-
-    def forward(self, x: Tensor):
-        return self.function(x, *self.layers)
+from geometry.networks import IMAGE, Lambda, conv
 
 
 class SqueezeExcite(nn.Module):
@@ -33,10 +22,6 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(x.mean((2, 3), keepdim=True)).sigmoid()
-
-
-def conv(channels: int = 3, kernel_size: Any = 3, **arguments: Any) -> nn.Conv2d:
-    return nn.Conv2d(channels, channels, kernel_size, **arguments)
 
 
 def test_nodes_keep_module_paths_sizes_and_line():
@@ -264,48 +249,3 @@ def test_planned_layers_take_the_place_of_a_network():
     field = receptive_field([Layer(kernel_size=(3, 5), stride=2, dilation=(2, 1), padding=0), 2])
     assert field.size == (5 + 2 * 2 * 2, 5 + 2 * 2 * 2)
     assert field.layers[1].node.axes == (Window(3, 2, 2), Window(5, 2, 1))
-
-
-@pytest.mark.parametrize(
-    ("network", "example", "message"),
-    [
-        (conv(), None, "traced on an example"),
-        (conv(), torch.zeros(3, 8), "1, 2 or 3 spatial axes"),
-        (conv(), torch.zeros(1, 3, 2, 9), r"cannot be traced on an input of \(1, 3, 2, 9\)"),
-        (
-            Lambda(lambda x: x.cummax(3).values),
-            IMAGE,
-            'operator "cummax" has no known geometry .*test_trace.py',
-        ),
-        (Lambda(lambda x: x if x.sum() > 0 else -x), IMAGE, "cannot be traced .*test_trace.py"),
-        (Lambda(lambda x: torch.ones(3)), IMAGE, "no output of the network depends"),  # noqa: ARG005
-        ([], None, "empty list"),
-        ([1, 0], None, "dilation 0"),
-        ([10**9], None, "spans 2000000001 cells"),
-        ([Layer(3, dilation=(1, 2)), Layer(3, dilation=(1, 2, 3))], None, "do not stack"),
-        ("resnet50", None, "is no network"),
-        (
-            Lambda(lambda x: functional.pad(x, (1, -1), "circular")),
-            torch.zeros(1, 1, 8),
-            "circular padding by",
-        ),
-    ],
-)
-def test_what_cannot_be_traced_says_why(network, example, message):
-    with pytest.raises(GeometryError, match=message):
-        trace(network, example)
-
-
-def test_layer_refuses_negative_padding():
-    with pytest.raises(GeometryError, match="padding -1 is negative"):
-        Layer(3, padding=-1)
-
-
-def test_writing_into_a_part_of_an_axis_is_refused():
-    def write(x, wide):
-        y = x.clone()
-        y[:, :, 1:] = wide(x)[:, :, 1:]
-        return y
-
-    with pytest.raises(GeometryError, match="writing into a part of a spatial axis"):
-        trace(Lambda(write, conv(padding=1)), IMAGE)
