@@ -106,7 +106,7 @@ def position_of(output):
 def tensors_of(folder):
     return {
         f"{path.name}: {name}": value
-        for path in sorted(folder.glob("*.safetensors"))
+        for path in sorted(folder.glob("[!.]*.safetensors"))
         for name, value in load_tensors(path)[0].items()
     }
 
