@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork
 
@@ -26,6 +27,8 @@ def narrow_(network: DenseNetwork) -> DenseNetwork:
             nn.init.constant_(conv.weight, 1 / conv.weight.numel())
             nn.init.constant_(conv.bias, 0.0)  # type: ignore[arg-type]
             network.set_submodule(path, conv)
+        elif isinstance(layer, BilinearUpsampling):
+            network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
     return network.eval()
 
 

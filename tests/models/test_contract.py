@@ -31,6 +31,15 @@ every_real_network = pytest.mark.parametrize(
 )
 
 
+every_measurable_network = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if on_meta(name).receptive_field > 1000 else [])
+        for name in CATALOG
+    ],
+)
+
+
 def random_images(network: DenseNetwork, height: int, width: int, *, device: str = "cpu") -> torch.Tensor:
     """A normalized photo's worth of noise, margin included."""
     margin = 2 * network.margin
@@ -96,14 +105,16 @@ def test_exported_program_is_the_network_at_any_size(name, build_narrow):
         torch.testing.assert_close(program(images), network(images))
 
 
-@every_network
+@every_measurable_network
 def test_measured_receptive_field_is_the_documented_one(name, build_narrow, measure_field):
     network = build_narrow(name)
     field, stride, margin = network.receptive_field, network.output_stride, network.margin
     cell = (field - 2 * margin) // (2 * stride) + 1  # with the whole field inside image and margin
-    first, last = measure_field(network, side=(2 * cell + 1) * stride + 2 * margin, cell=cell)
+    side = (2 * cell + 1) * stride + 2 * margin
+    first, last = measure_field(network, side=side, cell=cell)
     assert last - first + 1 == field
-    assert (first + last) / 2 - margin == network.center + stride * cell
+    traced = receptive_field(network, torch.zeros(1, 3, side, side, dtype=torch.float64))
+    assert traced.box(cell) == ((first, last),) * 2
 
 
 @every_network

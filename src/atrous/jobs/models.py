@@ -16,10 +16,10 @@ class ModelsConfig:
     """List the catalog.
 
     Attributes:
-        num_classes: Number of labels to build for.
+        num_classes: Number of labels to build for; unless given, each network's own.
     """
 
-    num_classes: int = 21
+    num_classes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Entry:
 
     Attributes:
         name: In the catalog.
+        num_classes: Labels that it was counted for.
         parameters: Trained values.
         multiply_adds: Of one image of 512 x 512 pixels, margin included.
         output_stride: Pixels a cell.
@@ -37,6 +38,7 @@ class Entry:
     """
 
     name: str
+    num_classes: int
     parameters: int
     multiply_adds: int
     output_stride: int
@@ -59,10 +61,11 @@ class ModelsResult:
     def to_table(self) -> str:
         """A line a network."""
         head = (
-            f"{'network':<17}{'parameters':>12}{'GMAC':>8}{'stride':>8}{'field':>7}{'margin':>8}  what it is"
+            f"{'network':<22}{'classes':>8}{'parameters':>13}{'GMAC':>8}{'stride':>8}{'field':>7}{'margin':>8}"
+            "  what it is"
         )
         lines = [
-            f"{entry.name:<17}{entry.parameters:>12,}{entry.multiply_adds / 1e9:>8.1f}"
+            f"{entry.name:<22}{entry.num_classes:>8}{entry.parameters:>13,}{entry.multiply_adds / 1e9:>8.1f}"
             f"{entry.output_stride:>8}{entry.receptive_field:>7}{entry.margin:>8}  {entry.summary}"
             for entry in self.entries
         ]
@@ -87,6 +90,7 @@ def run(config: ModelsConfig) -> Job[ModelsResult]:
         entries.append(
             Entry(
                 name=name,
+                num_classes=network.num_classes,
                 parameters=network.num_parameters(),
                 multiply_adds=_multiply_adds(network),
                 output_stride=network.output_stride,

@@ -66,15 +66,16 @@ def _plan(
 ) -> StagePlan:
     stage = config.stages[name]
     subject, module = _parts(network, name)
-    stride = subject.output_stride
-    if stage.loss_stride > stride:
+    geometry = _geometry(subject, module)
+    if stage.loss_stride > geometry.output_stride:
         raise ConfigError(
-            f"loss_stride {stage.loss_stride} is beyond the network's output stride; at most {stride}"
+            f"loss_stride {stage.loss_stride} is beyond the output stride of what is trained; at most "
+            f"{geometry.output_stride}"
         )
     new_layers = module.new_layers() if isinstance(module, DenseNetwork) else ("",)  # all of a context module
     build_optimizer(module, stage, new_layers=new_layers)  # refuses prefixes that match nothing
     augmentation_of(stage)  # and this a scale or color that cannot be
-    objective, schedule = _objective(stage, subject.geometry, class_weights), _schedule(stage)
+    objective, schedule = _objective(stage, geometry, class_weights), _schedule(stage)
     return StagePlan(
         name=name,
         stage=stage,
@@ -98,9 +99,20 @@ def _parts(network: DenseNetwork, stage: str) -> tuple[DenseNetwork, nn.Module]:
     return network, network
 
 
+def _geometry(subject: DenseNetwork, module: nn.Module) -> LogitGeometry:
+    """Where the module's logits lie; a context module's are the front end's, without any upsampling."""
+    if isinstance(subject, DilatedNet) and module is subject.context:
+        return subject.front_end.geometry
+    return subject.geometry
+
+
 def _schedule(stage: Stage) -> Callable[[int], float]:
     return lambda step: learning_rate_factor(
-        step, num_steps=stage.num_steps, schedule=stage.schedule, warmup_steps=stage.warmup_steps
+        step,
+        num_steps=stage.num_steps,
+        schedule=stage.schedule,
+        warmup_steps=stage.warmup_steps,
+        milestones=stage.milestones,
     )
 
 

@@ -14,14 +14,19 @@ from atrous.models.dilated_classifier import NAME as DILATED
 from atrous.models.dilated_classifier import dilated_network_of
 from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
 from atrous.models.frontend import frontend, frontend_light, frontend_same
+from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
 
-CATALOG: dict[str, Callable[[int], DenseNetwork]] = {
+CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,
     "frontend_same": frontend_same,
     "frontend_light": frontend_light,
     "dilation8": dilation8,
     "dilation8_large": dilation8_large,
     "dilation8_light": dilation8_light,
+    "dilation7_kitti": dilation7_kitti,
+    "dilation8_camvid": dilation8_camvid,
+    "dilation8_voc": dilation8_voc,
+    "dilation10_cityscapes": dilation10_cityscapes,
     "compact": compact,
     "compact_context": compact_context,
 }
@@ -31,43 +36,49 @@ FRONT_ENDS = {
     "dilation8": "frontend",
     "dilation8_large": "frontend",
     "dilation8_light": "frontend_light",
+    "dilation7_kitti": "frontend",
+    "dilation8_camvid": "frontend",
+    "dilation8_voc": "frontend",
+    "dilation10_cityscapes": "frontend",
     "compact_context": "compact",
 }
 
 
 def build_network(
-    name: str, *, num_classes: int = 21, context_module: str = "none", noise: float = 0.0
+    name: str, *, num_classes: int | None = None, context_module: str = "none", noise: float = 0.0
 ) -> DenseNetwork:
     """A network of the catalog with fresh weights.
 
     Args:
         name: A key of `CATALOG`.
-        num_classes: Number of labels.
+        num_classes: Number of labels; unless given, that of the data the network was published for, or 21.
         context_module: "none", or a "basic" or "large" context module put on top of a front end.
-        noise: Standard deviation of that module's initial weights off the identity.
+        noise: Standard deviation of the context module's initial weights off the identity.
 
     Raises:
         ConfigError: If the name is unknown, the number not positive, the network has a context module
-            already, or noise is given without a context module.
+            already, or noise is given to a network without one.
     """
     if name not in CATALOG:
         raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
-    if num_classes < 1:
+    if num_classes is not None and num_classes < 1:
         raise ConfigError(f"{num_classes} classes make no network; give at least 1")
-    if noise and context_module == "none":
-        raise ConfigError(
-            f"noise {noise} is for a context module put on top of a front end; choose one, such as "
-            f'network "{FRONT_ENDS.get(name, name)}" with context_module "basic", or leave noise out'
-        )
-    network = CATALOG[name](num_classes)
-    if context_module == "none":
-        return network
-    if isinstance(network, DilatedNet):
-        raise ConfigError(
-            f'"{name}" has a context module already; choose a front end, or context_module "none"'
-        )
-    context = ContextModule(num_classes, variant=context_module, noise=noise)
-    return DilatedNet(front_end=network, context=context)
+    network = CATALOG[name]() if num_classes is None else CATALOG[name](num_classes)
+    if context_module != "none":
+        if isinstance(network, DilatedNet):
+            raise ConfigError(
+                f'"{name}" has a context module already; choose a front end, or context_module "none"'
+            )
+        context = ContextModule(network.num_classes, variant=context_module)
+        network = DilatedNet(front_end=network, context=context)
+    if noise:
+        if not isinstance(network, DilatedNet):
+            raise ConfigError(
+                f'noise {noise} is for a context module, which "{name}" has not; give it one by '
+                'context_module "basic" or "large", or leave noise out'
+            )
+        network.context.start_(noise=noise)
+    return network
 
 
 def load_network(path: str | Path) -> DenseNetwork:

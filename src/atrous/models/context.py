@@ -60,10 +60,16 @@ class ContextModule(nn.Module):
         in_channels = num_classes
         for width, dilation, zeros in zip(widths, dilations, paddings, strict=True):
             conv = nn.Conv2d(in_channels, width * num_classes, 3, dilation=dilation, padding=zeros)
-            layers += [identity_(conv, num_groups=num_classes, noise=noise), nn.ReLU(inplace=True)]
+            layers += [conv, nn.ReLU(inplace=True)]
             in_channels = width * num_classes
-        last = nn.Conv2d(in_channels, num_classes, 1)
-        self.layers = nn.Sequential(*layers, identity_(last, num_groups=num_classes, noise=noise))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(in_channels, num_classes, 1))
+        self.start_(noise=noise)
+
+    def start_(self, *, noise: float) -> None:
+        """Start as the identity, off which the weights have this standard deviation; in place."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                identity_(layer, num_groups=self.num_classes, noise=noise)
 
     def forward(self, logits: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k h w"]:
         """Logits of the same shape that know `receptive_field` x `receptive_field` cells."""

@@ -76,17 +76,29 @@ class LogitGeometry:
         """The geometry after a same-padded module that sees `cells` x `cells` of these logits."""
         return replace(self, receptive_field=self.receptive_field + (cells - 1) * self.output_stride)
 
+    def then_upsampled(self, factor: int) -> "LogitGeometry":
+        """The geometry after linear interpolation, half-pixel aligned: each pixel sees two cells."""
+        stride = self.output_stride // factor
+        return replace(
+            self.then_cells(2), output_stride=stride, center=self.center - (self.output_stride - stride) / 2
+        )
+
 
 class DenseNetwork(nn.Module, ABC):
     """A network that labels every cell of a grid over its input; all of the catalog are one.
 
     The image (b, 3, h, w), normalized by `normalization.apply` and padded by `geometry.margin` reflected
     pixels on every side, becomes logits (b, num_classes, ceil(h / output_stride), ceil(w / output_stride)).
+
+    Attributes:
+        tile_size: Height and width, margin included, of the tiles that the authors' own script predicts; None
+            for networks that were not released with one.
     """
 
     num_classes: int
     geometry: LogitGeometry
     normalization: Normalization
+    tile_size: tuple[int, int] | None = None
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:

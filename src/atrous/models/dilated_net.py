@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from atrous.errors import ShapeError
+from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.context import ContextModule
 from atrous.models.contract import DenseNetwork
 from atrous.models.frontend import frontend, frontend_light
@@ -17,12 +19,19 @@ class DilatedNet(DenseNetwork):
     Args:
         front_end: Any network of the catalog without a context module.
         context: For the same number of classes.
+        upsampling: Last layer, where logits are wanted at a smaller stride; none unless given.
 
     Raises:
-        ShapeError: If the two have different numbers of classes.
+        ShapeError: If the parts have different numbers of classes.
     """
 
-    def __init__(self, *, front_end: DenseNetwork, context: ContextModule) -> None:
+    def __init__(
+        self,
+        *,
+        front_end: DenseNetwork,
+        context: ContextModule,
+        upsampling: BilinearUpsampling | None = None,
+    ) -> None:
         super().__init__()
         if front_end.num_classes != context.num_classes:
             raise ShapeError(
@@ -31,17 +40,36 @@ class DilatedNet(DenseNetwork):
             )
         self.front_end = front_end
         self.context = context
+        self.upsampling = upsampling
         self.num_classes = front_end.num_classes
         self.normalization = front_end.normalization
         self.geometry = front_end.geometry.then_cells(context.receptive_field)
+        if upsampling is not None:
+            self.geometry = self.geometry.then_upsampled(upsampling.factor)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k y x"]:
-        """Logits of the front end, refined."""
-        return self.context(self.front_end(images))
+        """Logits of the front end, refined; upsampled ones end where the image ends."""
+        logits = self.context(self.front_end(images))
+        if self.upsampling is None:
+            return logits
+        height, width = (side - 2 * self.margin for side in images.shape[-2:])
+        return _cropped(self.upsampling(logits), height, width)
 
     def new_layers(self) -> Sequence[str]:
         """The head of the front end and the whole context module."""
         return (*(f"front_end.{prefix}" for prefix in self.front_end.new_layers()), "context.")
+
+
+def _cropped(
+    logits: Float[Tensor, "b k h w"], height: int | torch.SymInt, width: int | torch.SymInt
+) -> Float[Tensor, "b k y x"]:
+    """The first rows and columns."""
+    if isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt):
+        # An exported slice asks whether it cuts anything off, and so holds for odd or for even sides only.
+        rows = torch.arange(height, device=logits.device)  # type: ignore[arg-type]
+        columns = torch.arange(width, device=logits.device)  # type: ignore[arg-type]
+        return logits.index_select(-2, rows).index_select(-1, columns)
+    return logits[..., :height, :width]
 
 
 def dilation8(num_classes: int = 21) -> DilatedNet:

@@ -23,7 +23,8 @@ class Stage:
         new_layers_factor: Times that much for layers that were not pretrained.
         momentum: Of sgd; the first beta of adamw.
         weight_decay: On weights; biases have none.
-        schedule: poly (to zero with power 0.9), step (a tenth after each third), or constant.
+        schedule: poly (to zero with power 0.9), step (a tenth after each milestone), or constant.
+        milestones: Steps after which the schedule step falls to a tenth; after each third unless given.
         warmup_steps: Steps of linear growth at the start.
         loss: cross_entropy, dice, focal, lovasz, or a sum such as cross_entropy+lovasz.
         class_weights: median_frequency evens out rare classes; only in cross_entropy and focal.
@@ -46,6 +47,7 @@ class Stage:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["poly", "step", "constant"] = "poly"
+    milestones: tuple[int, ...] = ()
     warmup_steps: int = 0
     loss: str = "cross_entropy"
     class_weights: Literal["none", "median_frequency"] = "none"
@@ -61,6 +63,10 @@ class Stage:
             raise ConfigError(
                 f"learning_rate {self.learning_rate} and new_layers_factor {self.new_layers_factor} "
                 "must be positive"
+            )
+        if self.milestones and (self.schedule != "step" or list(self.milestones) != sorted(set(self.milestones))):
+            raise ConfigError(
+                f"milestones {self.milestones} must ascend, and belong to the schedule step, not {self.schedule}"
             )
         for name, value in (("momentum", self.momentum), ("ema_decay", self.ema_decay)):
             if not 0 <= value < 1:

@@ -1,0 +1,189 @@
+"""Foreign weights in one file: the authors' networks become checkpoints, VGG-16 a file to start from."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import Positional, arg
+
+from atrous.errors import ConfigError
+from atrous.jobs.progress import Job, Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from atrous.models.contract import Normalization
+    from atrous.models.vgg_weights import VGGWeights
+    from atrous.weights.fit import Line
+
+
+@dataclass(frozen=True, slots=True)
+class ImportConfig:
+    """Import weights of Caffe, torchvision or Keras.
+
+    Attributes:
+        source: caffe: a .caffemodel of one of the authors' four networks, of a front end, or of VGG-16;
+            torchvision: the state dict of vgg16; keras: VGG-16's .h5.
+        path: The file.
+        output: The file to write, .safetensors; without it only the report is shown.
+        network: What a .caffemodel holds: dilation7_kitti, dilation8_camvid, dilation8_voc,
+            dilation10_cityscapes, frontend or vgg16; told from its layers unless given.
+        mean: Blue, green and red (0-255) that a .caffemodel was trained with; the released ones unless given.
+    """
+
+    source: Annotated[Positional[Literal["caffe", "torchvision", "keras"]], arg(metavar="SOURCE")]
+    path: Annotated[Positional[Path], arg(metavar="FILE")]
+    output: Annotated[Path | None, arg(aliases=("-o",))] = None
+    network: str = ""
+    mean: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.source != "caffe" and (self.network or self.mean):
+            raise ConfigError(
+                f"network and mean are for a .caffemodel; {self.source} weights are VGG-16 with a known mean"
+            )
+        if self.output is not None and self.output.suffix != ".safetensors":
+            raise ConfigError(f"{self.output} is no name of a .safetensors file; give --output one")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What the file holds, and what became of each of its tensors.
+
+    Attributes:
+        config: What was asked.
+        network: Name in the catalog, or "vgg16".
+        normalization: How the network wants its pixels.
+        lines: The report, tensor by tensor.
+        names: The classes; none for VGG-16.
+    """
+
+    config: ImportConfig
+    network: str
+    normalization: "Normalization"
+    lines: "tuple[Line, ...]"
+    names: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """1 if something is missing or of another shape; then nothing was written."""
+        counts = self.counts()
+        return 1 if counts["missing"] or counts["wrong shape"] else 0
+
+    def counts(self) -> dict[str, int]:
+        """Number of tensors by status."""
+        statuses = ("used", "unused", "missing", "wrong shape")
+        return {status: sum(line.status == status for line in self.lines) for status in statuses}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "network": self.network,
+            "classes": list(self.names),
+            "normalization": self.normalization.to_dict(),
+            "output": str(self.config.output) if self.config.output and not self.exit_code else None,
+            "counts": self.counts(),
+            "tensors": [
+                {
+                    "source": line.source,
+                    "shape": list(line.shape),
+                    "target": line.target,
+                    "status": line.status,
+                }
+                for line in self.lines
+            ],
+        }
+
+    def to_table(self) -> str:
+        """A line a tensor, then what it is."""
+        rows = [
+            (line.source, "x".join(map(str, line.shape)), line.target, line.status) for line in self.lines
+        ]
+        head = ("in the file", "shape", "parameter", "")
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
+        table = [
+            "  ".join(
+                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
+            ).rstrip()
+            for row in [head, *rows]
+        ]
+        return "\n".join([*table, "", *self._sentences()])
+
+    def _sentences(self) -> list[str]:
+        counted = ", ".join(f"{number} {status}" for status, number in self.counts().items())
+        mean = ", ".join(f"{value:g}" for value in self.normalization.mean)
+        classes = f", {len(self.names)} classes: {', '.join(self.names)}" if self.names else ""
+        said = [
+            f"{self.config.path}: {counted}.",
+            f"{self.network}{classes}; {self.normalization.channels} minus {mean}.",
+        ]
+        if self.exit_code:
+            said.append(
+                f"Nothing was written: these are not the weights of {self.network}, or not all of them."
+            )
+        elif self.config.output:
+            use = "start a training from it with --init" if self.network == "vgg16" else "a checkpoint"
+            said.append(f"Written to {self.config.output}: {use}.")
+        return said
+
+
+def run(config: ImportConfig) -> Job[ImportResult]:
+    """Read, fit, write; yields progress, returns the report.
+
+    Raises:
+        CheckpointError: If the file cannot be read, or holds no known network.
+        ConfigError: If there is no such network.
+        OutputError: If the output cannot be written.
+    """
+    from atrous.models import vgg_weights
+    from atrous.models.caffe_networks import recognize
+    from atrous.weights.caffe import read_caffemodel
+    from atrous.weights.files import read_state_dict
+    from atrous.weights.keras import read_keras
+
+    yield Progress(0, 1, "import")
+    if config.source == "caffe":
+        layers = read_caffemodel(config.path)
+        name = config.network or recognize(layers)
+        is_vgg16 = name == vgg_weights.VGG16
+        result = (
+            _vgg16(config, vgg_weights.from_caffe(layers)) if is_vgg16 else _network(config, layers, name)
+        )
+    elif config.source == "torchvision":
+        result = _vgg16(config, vgg_weights.from_torchvision(read_state_dict(config.path)))
+    else:
+        result = _vgg16(config, vgg_weights.from_keras(read_keras(config.path)))
+    yield Progress(1, 1, "import")
+    return result
+
+
+def _vgg16(config: ImportConfig, weights: "VGGWeights") -> ImportResult:
+    """VGG-16 by Caffe's names, to start a training from."""
+    from atrous.models.contract import Normalization
+    from atrous.models.vgg_weights import VGG16, save_vgg_weights
+
+    if config.mean is not None:
+        weights = replace(weights, normalization=Normalization(config.mean, channels="BGR"))
+    if config.output is not None and weights.fitted.complete:
+        save_vgg_weights(config.output, weights)
+    return ImportResult(config, VGG16, weights.normalization, weights.fitted.lines)
+
+
+def _network(config: ImportConfig, layers: "dict[str, tuple[Tensor, ...]]", name: str) -> ImportResult:
+    """One of the authors' networks, as a checkpoint."""
+    from atrous.checkpoint import save_checkpoint
+    from atrous.models.caffe_networks import import_network
+    from atrous.models.catalog import to_checkpoint
+    from atrous.models.contract import Normalization
+
+    imported = import_network(layers, name=name)
+    network = imported.network
+    if config.mean is not None:
+        network.use_normalization_(Normalization(config.mean, channels="BGR"))
+    if config.output is not None and imported.fitted.complete:
+        progress = {"imported": {"source": config.source, "file": config.path.name}}
+        labels = imported.label_set.to_dict()
+        save_checkpoint(config.output, to_checkpoint(network, name=name, labels=labels, progress=progress))
+    return ImportResult(
+        config, name, network.normalization, imported.fitted.lines, names=imported.label_set.names
+    )
