@@ -1,6 +1,8 @@
 """One file that carries all prediction needs: safetensors with a JSON header, no code in it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,15 +105,34 @@ def load_tensors(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor],
     Raises:
         CheckpointError: If the file is missing, cut short, or no safetensors.
     """
+    with _opened(path, device=device) as opened:
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no iterator)
+        return tensors, _header(opened, path)
+
+
+def load_header(path: Path) -> dict[str, Any]:
+    """The JSON header alone (empty where there is none), whatever the size of the tensors.
+
+    Raises:
+        CheckpointError: As `load_tensors`.
+    """
+    with _opened(path, device="cpu") as opened:
+        return _header(opened, path)
+
+
+@contextmanager
+def _opened(path: Path, *, device: str) -> Iterator[Any]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give the path of a .safetensors file")
     try:
         with safe_open(path, framework="pt", device=device) as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no iterator)
-        header = json.loads(metadata.get(HEADER, "{}"))
+            yield opened
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path} is cut short or no safetensors file ({error})") from error
+
+
+def _header(opened: Any, path: Path) -> dict[str, Any]:
+    header = json.loads((opened.metadata() or {}).get(HEADER, "{}"))
     if not isinstance(header, dict):
         raise CheckpointError(f"{path} has a header that is no table; it was not written by atrous")
-    return tensors, header
+    return header

@@ -30,7 +30,11 @@ VERBS = {
     "analyze": ("analyze", "AnalyzeConfig", "compute receptive field, holes and cost of any network"),
     "design": ("design", "DesignConfig", "find dilations without holes for a wanted receptive field"),
     "dilate": ("dilate", "DilateConfig", "make a classifier dense at a smaller output stride, verified"),
-    "import": ("import_weights", "ImportConfig", "bring weights of Caffe, torchvision and Keras into one file"),
+    "import": (
+        "import_weights",
+        "ImportConfig",
+        "bring weights of Caffe, torchvision and Keras into one file",
+    ),
     "models": ("models", "ModelsConfig", "list the catalog of networks"),
 }
 

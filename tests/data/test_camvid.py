@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atrous.data.camvid import CAMVID_COLORS, CAMVID_LABELS, find_camvid_splits, open_camvid
+from atrous.data.camvid import (
+    CAMVID_COLORS,
+    CAMVID_LABELS,
+    CAMVID_RELEASED_LABELS,
+    find_camvid_splits,
+    open_camvid,
+)
 from atrous.errors import DataError
 
 
@@ -29,6 +35,14 @@ def test_camvid_has_the_released_colors_in_the_order_of_the_copy():
     order = "Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist"
     assert " ".join(CAMVID_LABELS.names) == order
     assert dict(zip(CAMVID_LABELS.names, CAMVID_LABELS.palette, strict=True)) == released
+
+
+def test_the_released_network_names_the_colors_of_the_copy():
+    order = "Building Tree Sky Car Sign Road Pedestrian Fence Pole Sidewalk Bicyclist"  # FACTS section 6
+    assert " ".join(CAMVID_RELEASED_LABELS.names) == order
+    copy = {"Sign": "SignSymbol", "Sidewalk": "Pavement"}
+    for name, color in zip(CAMVID_RELEASED_LABELS.names, CAMVID_RELEASED_LABELS.palette, strict=True):
+        assert color == CAMVID_COLORS[copy.get(name, name)][0]
 
 
 def test_camvid_groups_31_of_its_32_colors():

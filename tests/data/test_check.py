@@ -143,3 +143,19 @@ def test_isbi_without_values_is_explained_and_with_them_clean(tmp_path, shared_d
     assert len(problem.files) == 24
     (tmp_path / "labels.toml").write_text('names = ["membrane", "cell"]\nvalues = [0, 255]\n')
     assert check_dataset(tmp_path, crop_size=(320, 320)).problems == ()
+
+
+def test_a_union_is_checked_by_its_parts(folder):
+    folder.write_pairs("more", "xyz")
+    folder.write_mask("more/masks/y.png", (0, 7))
+    with pytest.raises(DataError, match=r"more/masks/y\.png holds 7"):
+        refuse_mistakes(folder.path, splits=("train+more", "val"))
+    folder.write_mask("more/masks/y.png", (0, 1))
+    refuse_mistakes(folder.path, splits=("train+more", "val"))
+    report = check_dataset(folder.path, splits=("train+more", "more"))
+    assert [(split.name, split.num_samples) for split in report.splits] == [("train", 4), ("more", 3)]
+
+
+def test_a_union_with_an_unknown_part_is_refused(folder):
+    with pytest.raises(DataError, match='no split "lost"'):
+        refuse_mistakes(folder.path, splits=("train+lost", ""))

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from atrous.data.coco import find_coco_splits, open_coco
+from atrous.data.coco import find_coco_splits, open_coco, open_coco_as
+from atrous.data.labels import LabelSet
 from atrous.errors import DataError
 
 
@@ -186,3 +187,42 @@ def test_a_broken_file_is_refused_by_name(save, content, key, value, message):
     with pytest.raises(DataError, match=message) as caught:
         open_coco(root, "train")
     assert "instances_train.json" in str(caught.value)
+
+
+PETS = LabelSet(("background", "rabbit", "tomcat"))
+
+
+def _open_as_pets(root):
+    return open_coco_as(root, "train", label_set=PETS, renamed={"cat": "tomcat"})
+
+
+def test_other_objects_are_background_and_hide_what_lies_below(save, content):
+    content["annotations"] = [_annotation(1, 17, _square(1, 1, 6)), _annotation(2, 3, _square(2, 2, 2))]
+    dataset = _open_as_pets(save(content))
+    assert dataset.label_set == PETS
+    np.testing.assert_array_equal(dataset[0].labels, _expected((1, 1, 6, 2), (2, 2, 2, 0)))
+
+
+def test_images_without_an_object_of_the_classes_are_left_out(save, content):
+    for number, category, is_crowd in ((8, 3, 0), (9, 17, 1), (10, 17, 0)):
+        content["images"].append({"id": number, "file_name": f"{number}.jpg", "height": 8, "width": 10})
+        runs = {"size": [8, 10], "counts": [0, 80]} if is_crowd else _square(0, 0, 3)
+        content["annotations"].append(_annotation(number, category, runs, image=number, is_crowd=is_crowd))
+    assert [pair.name for pair in _open_as_pets(save(content)).pairs] == ["a", "10"]
+
+
+def test_crowds_of_the_classes_are_ignored_and_other_crowds_are_background(save, content):
+    left, all_of_it = {"size": [8, 10], "counts": [0, 40, 40]}, {"size": [8, 10], "counts": [0, 80]}
+    content["annotations"] = [
+        _annotation(1, 17, left, is_crowd=1),
+        _annotation(2, 3, all_of_it, is_crowd=1),
+        _annotation(3, 17, _square(6, 1, 2)),
+    ]
+    expected = _expected((6, 1, 2, 2))
+    expected[:, :5] = 255
+    np.testing.assert_array_equal(_open_as_pets(save(content))[0].labels, expected)
+
+
+def test_a_file_without_any_of_the_classes_is_refused(save, content):
+    with pytest.raises(DataError, match=r"no image in .*train\.json shows an object of dragon and so on"):
+        open_coco_as(save(content), "train", label_set=LabelSet(("background", "dragon")), renamed={})

@@ -27,10 +27,10 @@ def _camvid(root):
 
 
 def _lists(root):
-    _save(root / "files" / "a.png")
-    _save(root / "files" / "a_mask.png", mode="L")
     for split in ("train", "val"):
-        (root / f"{split}.txt").write_text("files/a.png files/a_mask.png\n")
+        _save(root / "files" / f"{split}.png")
+        _save(root / "files" / f"{split}_mask.png", mode="L")
+        (root / f"{split}.txt").write_text(f"files/{split}.png files/{split}_mask.png\n")
     (root / "labels.toml").write_text('names = ["background", "cat"]')
 
 
@@ -71,6 +71,42 @@ def test_an_unknown_split_names_the_splits_there_are(tmp_path, make):
         open_dataset(tmp_path, "test")
 
 
+@pytest.mark.parametrize("make", [_folders, _camvid, _lists, _coco, _labelme])
+def test_a_union_holds_the_samples_of_its_splits_in_turn(tmp_path, make):
+    make(tmp_path)
+    train, val = open_dataset(tmp_path, "train"), open_dataset(tmp_path, "val")
+    union = open_dataset(tmp_path, "val+train")
+    assert len(union) == 2
+    assert [union[index].name for index in range(2)] == [f"val/{val[0].name}", f"train/{train[0].name}"]
+    np.testing.assert_array_equal(union[1].image, train[0].image)
+    assert union.label_set == train.label_set
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("train+vall", 'no split "vall"; did you mean "val"'),
+        ("train+", 'no split ""'),
+        ("train+train", r'"train\+train" has .*a\.png twice; join splits that have no image in common'),
+    ],
+)
+def test_a_union_of_what_does_not_fit_is_refused(tmp_path, split, message):
+    _folders(tmp_path)
+    with pytest.raises(DataError, match=message):
+        open_dataset(tmp_path, split)
+
+
+def test_a_union_of_different_classes_is_refused(tmp_path):
+    _coco(tmp_path)
+    path = tmp_path / "annotations" / "instances_val.json"
+    path.write_text(path.read_text().replace('"cat"', '"dog"'))
+    message = (
+        r'"train" \(2: background, cat, ...\) and "val" \(2: background, dog, ...\) have different classes'
+    )
+    with pytest.raises(DataError, match=message):
+        open_dataset(tmp_path, "train+val")
+
+
 def test_an_unknown_split_names_its_neighbor(tmp_path):
     _folders(tmp_path)
     with pytest.raises(DataError, match='no split "vall"; did you mean "val"'):
@@ -95,7 +131,9 @@ def test_a_file_is_refused(tmp_path):
 
 def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing here")
-    with pytest.raises(DataError, match=r"no known layout; arrange it as SPLIT/images with SPLIT/masks"):
+    with pytest.raises(
+        DataError, match=r"no known layout; arrange it as SPLIT/images with SPLIT/masks.*VOC, Citys"
+    ):
         splits(tmp_path)
 
 

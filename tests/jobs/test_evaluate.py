@@ -49,9 +49,18 @@ def test_evaluate_refuses_a_checkpoint_cut_short(tiny_data, tiny_checkpoint):
         drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")))
 
 
-def test_evaluate_refuses_the_same_classes_in_another_order(tiny_data, tiny_checkpoint):
-    (tiny_data / "labels.toml").write_text('names = ["sky", "wall", "ground"]')
-    with pytest.raises(DataError, match="in another order: sky, wall, ground"):
+def test_evaluate_matches_classes_by_name_in_whatever_order(tiny_data, tiny_checkpoint):
+    settings = EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")
+    expected = drain(run(settings)).scores
+    (tiny_data / "labels.toml").write_text('names = ["Sky", "wall", "ground"]\nvalues = [2, 1, 0]')
+    scores = drain(run(settings)).scores
+    assert scores.to_dict() == expected.to_dict()
+    assert list(scores.per_class_iou) == ["ground", "wall", "sky"]
+
+
+def test_evaluate_refuses_as_many_classes_of_other_names(tiny_data, tiny_checkpoint):
+    (tiny_data / "labels.toml").write_text('names = ["sky", "wall", "floor"]')
+    with pytest.raises(DataError, match="only in the data: floor; only wanted: ground"):
         drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu")))
 
 
@@ -59,3 +68,11 @@ def test_evaluate_refuses_the_same_classes_in_another_order(tiny_data, tiny_chec
 def test_evaluate_refuses_impossible_scales(tiny_data, tiny_checkpoint, scales):
     with pytest.raises(ConfigError, match="scales"):
         drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu", scales=scales)))
+
+
+def test_evaluate_asks_for_the_protocol(tiny_data, tiny_checkpoint):
+    settings = EvaluateConfig(tiny_checkpoint, tiny_data, device="cpu", protocol="released")
+    with pytest.raises(ConfigError, match="this network was not published with one"):
+        drain(run(settings))
+    with pytest.raises(ConfigError, match="leave out scales and flip"):
+        drain(run(replace(settings, scales=(0.5,))))

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from atrous.errors import DataError, OutputError
+from atrous.checkpoint import save_checkpoint
+from atrous.errors import ConfigError, DataError, OutputError
 from atrous.inference.predictor import Predictor
 from atrous.jobs.predict import PredictConfig, plan_outputs, run
 from atrous.jobs.progress import drain
+from atrous.models.catalog import build_network, to_checkpoint
+from atrous.models.released import RELEASED_LABELS
 
 
 @pytest.fixture
@@ -87,6 +91,41 @@ def test_predict_goes_on_after_a_broken_image_and_names_it(tmp_path, tiny_checkp
     assert "broken.jpg" in result.to_table()
     assert result.exit_code == 1
     assert json.loads(json.dumps(result.to_dict()))["failed"] == result.failed
+
+
+def test_predict_asks_for_the_protocol(tmp_path, tiny_checkpoint, photo):
+    settings = replace(config(tmp_path, tiny_checkpoint, photo), protocol="released")
+    with pytest.raises(ConfigError, match="this network was not published with one"):
+        drain(run(settings))
+    with pytest.raises(ConfigError, match="leave out scales and flip"):
+        drain(run(replace(settings, flip=True)))
+
+
+@pytest.mark.slow
+def test_predict_in_the_tiles_of_camvid(tmp_path):
+    name, checkpoint = "dilation8_camvid", tmp_path / "camvid.safetensors"
+    torch.manual_seed(0)
+    network = build_network(name).eval()
+    labels = RELEASED_LABELS[name].to_dict()
+    save_checkpoint(checkpoint, to_checkpoint(network, name=name, labels=labels, progress={}))
+    pixels = np.random.default_rng(3).integers(0, 256, (48, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "small.png")
+    settings = config(tmp_path, checkpoint, tmp_path / "small.png")
+    drain(run(replace(settings, save_probabilities=True, protocol="released")))
+    checkpoint.unlink()  # half a gigabyte
+
+    mean = np.array([110.70313206, 108.77808759, 105.41212523], np.float32)  # FACTS section 5: B, G, R
+    margin = (186, 186), (186, 186), (0, 0)
+    padded = np.pad(pixels[..., ::-1] - mean, margin, mode="reflect")
+    height, width = padded.shape[:2]
+    tile = np.pad(padded, ((0, 900 - height), (0, 1100 - width), (0, 0)), mode="reflect")
+    with torch.no_grad():
+        cells = network(torch.from_numpy(tile.transpose(2, 0, 1)[None].copy())).softmax(1)[0].numpy()
+    assert cells.shape == (11, 66, 91)  # FACTS section 4
+    with np.load(tmp_path / "out/small.npz") as stored:
+        probabilities = stored["probabilities"].astype(np.float32)
+    np.testing.assert_allclose(probabilities[:, ::8, ::8], cells[:, :6, :8], atol=1e-3)
+    assert probabilities.std() > 0.01
 
 
 def test_predict_never_overwrites_unless_told(tmp_path, tiny_checkpoint, photo):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from atrous.checkpoint import load_checkpoint, save_tensors
+from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
 from atrous.evaluation.metrics import Counts, Scores
 from atrous.figures.curves import read_log
@@ -38,6 +39,7 @@ def some_state(*, stage="context"):
         },
         position=Position(stage, 3, rows, {"front_end": some_scores()}),
         normalization=Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR"),
+        label_set=LabelSet(("sky", "ground")),
     )
 
 
@@ -62,6 +64,7 @@ def test_state_comes_back_as_it_was(folder):
         assert torch.equal(loaded.tensors[name], value)
         assert loaded.tensors[name].dtype == value.dtype
     assert loaded.normalization == state.normalization
+    assert loaded.label_set == state.label_set
     position = loaded.position
     assert (position.stage, position.step, position.rows) == ("context", 3, state.position.rows)
     ours, theirs = position.scores["front_end"], some_scores()

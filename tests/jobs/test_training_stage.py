@@ -40,6 +40,9 @@ class Dropping(DenseNetwork):
     def forward(self, images):
         return self.layers(images)
 
+    def class_layers(self):
+        return ()
+
     def new_layers(self):
         return ()
 

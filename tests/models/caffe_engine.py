@@ -1,5 +1,7 @@
-"""The released networks as prototxt and .caffemodel, from FACTS' tables and not from our modules, and the engine
-that runs them: OpenCV's reader of Caffe files."""
+"""The released networks as prototxt and .caffemodel, from their published tables and not from our modules.
+
+And OpenCV's engine, which runs such files.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,7 +81,9 @@ def released_prototxt(name: str, height: int, width: int) -> Prototxt:
     return net
 
 
-def random_blobs(shapes: Mapping[str, Sequence[tuple[int, ...]]], *, seed: int) -> dict[str, list[np.ndarray]]:
+def random_blobs(
+    shapes: Mapping[str, Sequence[tuple[int, ...]]], *, seed: int
+) -> dict[str, list[np.ndarray]]:
     """Weights as large as He et al. want them, biases of all signs, and Caffe's bilinear filler."""
     generator = np.random.default_rng(seed)
     blobs: dict[str, list[np.ndarray]] = {}
@@ -96,7 +100,9 @@ def random_blobs(shapes: Mapping[str, Sequence[tuple[int, ...]]], *, seed: int) 
 
 def run_opencv(prototxt: str, caffemodel: Path, images: np.ndarray) -> np.ndarray:
     """What OpenCV's own engine computes of NCHW float32 images."""
-    net = cv2.dnn.readNetFromCaffe(np.frombuffer(prototxt.encode(), np.uint8), np.fromfile(caffemodel, np.uint8))
+    net = cv2.dnn.readNetFromCaffe(
+        np.frombuffer(prototxt.encode(), np.uint8), np.fromfile(caffemodel, np.uint8)
+    )
     net.enableWinograd(False)
     net.setInput(images)
     return net.forward()

@@ -1,4 +1,4 @@
-"""The four networks against another engine: OpenCV reads the same .caffemodel beside a prototxt of the tables."""
+"""The four networks against another engine: OpenCV runs the same .caffemodel beside a prototxt."""
 
 from pathlib import Path
 
@@ -10,19 +10,18 @@ from PIL import Image
 
 pytest.importorskip("cv2", reason="needs opencv-python-headless 4.x, which reads Caffe's files")
 
-from models.caffe_engine import NETWORKS, random_blobs, released_prototxt, run_opencv
-from weights.caffe_files import write_caffemodel
-
 from atrous.models.caffe_networks import import_network, recognize
 from atrous.ops.pad import pad_reflect
 from atrous.weights.caffe import read_caffemodel
+from models.caffe_engine import NETWORKS, random_blobs, released_prototxt, run_opencv
+from weights.caffe_files import write_caffemodel
 
 
 @pytest.fixture
 def photo() -> torch.Tensor:
     """Part of a photograph, RGB in 0-255, of odd sizes."""
-    with cbook.get_sample_data("grace_hopper.jpg") as file:
-        pixels = np.asarray(Image.open(file).convert("RGB").crop((120, 40, 271, 145)))
+    path = cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    pixels = np.asarray(Image.open(str(path)).convert("RGB").crop((120, 40, 271, 145)))
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
 
 

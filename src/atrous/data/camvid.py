@@ -66,7 +66,40 @@ which follows SegNet (Badrinarayanan et al. 2017). The one class left, Void (0, 
 """
 
 CAMVID_LABELS = LabelSet(tuple(CAMVID_COLORS), tuple(colors[0] for colors in CAMVID_COLORS.values()))
-"""The 11 classes in the order of the common 480 x 360 copy; the released networks have another."""
+"""The 11 classes in the order of the common 480 x 360 copy; the released network has another."""
+
+CAMVID_RELEASED_LABELS = LabelSet(
+    (
+        "Building",
+        "Tree",
+        "Sky",
+        "Car",
+        "Sign",
+        "Road",
+        "Pedestrian",
+        "Fence",
+        "Pole",
+        "Sidewalk",
+        "Bicyclist",
+    ),
+    (
+        (128, 0, 0),
+        (128, 128, 0),
+        (128, 128, 128),
+        (64, 0, 128),
+        (192, 128, 128),
+        (128, 64, 128),
+        (64, 64, 0),
+        (64, 64, 128),
+        (192, 192, 128),
+        (0, 0, 192),
+        (0, 128, 192),
+    ),
+)
+"""The same 11 in the order and by the names of Yu & Koltun's released network (its datasets/camvid.json).
+
+Sign is SignSymbol above and Sidewalk is Pavement; `order.in_order_of` brings data from one to the other.
+"""
 
 _UNLABELED = 11
 _INDEX_ENDING, _COLOR_ENDING = "annot", "_labels"

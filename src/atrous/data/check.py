@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from atrous.config import suggestion
 from atrous.data.check_files import file_problems, number_problems
 from atrous.data.check_pair import Measures, Mistake, inspect_pair, is_complete
 from atrous.data.check_report import Problem, Report
@@ -24,7 +23,7 @@ from atrous.data.check_set import (
 )
 from atrous.data.check_tally import Tally
 from atrous.data.folder import Dataset
-from atrous.data.open import LAYOUTS, find_layout
+from atrous.data.open import LAYOUTS, find_layout, refuse_absent, split_parts
 from atrous.data.scenes import PATH as SCENES
 from atrous.errors import DataError
 
@@ -61,7 +60,7 @@ def check_each(
 
     Args:
         path: Folder of the data set.
-        splits: Those to read; all unless given.
+        splits: Those to read, each part of joined ones ("train+more") by itself; all unless given.
         quick: Look whether all files are there, but read only a few pairs of each split.
         crop_size: Height and width in pixels of training crops; with it, crops that show nothing are counted.
 
@@ -70,17 +69,16 @@ def check_each(
     """
     if str(path) == SCENES:
         raise DataError(f"{path} are made when they are read, and have no files to check; train on them")
-    layout = find_layout(path)
-    find, open_split = LAYOUTS[layout]
-    known = find(path)
-    for split in splits:
-        if split not in known:
-            raise DataError(f'{path} has no split "{split}"; {suggestion(split, known)}')
+    name = find_layout(path)
+    layout = LAYOUTS[name]
+    known = layout.find(path)
+    splits = list(dict.fromkeys(part for split in splits for part in split_parts(split)))
+    refuse_absent(path, layout, splits)
     problems = [] if splits else split_problems(known)
     tallies = []
     for split in sorted(splits or known, key=_rank):
         try:
-            dataset = open_split(path, split)
+            dataset = layout.open(path, split)
         except DataError as error:
             severity = "error" if split in (*splits, TRAIN, VAL) else "note"  # a test split may lack masks
             problems.append(Problem(severity, "split cannot be opened", str(error)))
@@ -89,9 +87,9 @@ def check_each(
         tallies.append((yield from _examine(Tally(split, dataset, crops), quick=quick)))
     if not tallies:
         problems = [replace(problem, severity="error") for problem in problems]
-    problems = _once(problems) + _conclude(tallies, path, quick=quick)
+    problems = _once(problems) + _conclude(tallies, path, is_fixed=layout.is_fixed, quick=quick)
     problems.sort(key=lambda problem: problem.severity != "error")
-    return Report(path, layout, quick, tuple(problems), tuple(tally.to_report() for tally in tallies))
+    return Report(path, name, quick, tuple(problems), tuple(tally.to_report() for tally in tallies))
 
 
 def refuse_mistakes(path: Path, *, splits: Sequence[str]) -> None:
@@ -146,9 +144,9 @@ def _few(dataset: Dataset) -> list[int]:
     return sorted(incomplete | {complete[place] for place in chosen})
 
 
-def _conclude(tallies: Sequence[Tally], root: Path, *, quick: bool) -> list[Problem]:
+def _conclude(tallies: Sequence[Tally], root: Path, *, is_fixed: bool, quick: bool) -> list[Problem]:
     """What the tallies say is wrong; nothing follows from what misread masks seem to show."""
-    numbers = number_problems(tallies, root)
+    numbers = number_problems(tallies, root, is_fixed=is_fixed)
     problems = file_problems(tallies, root) + numbers + label_set_problems(tallies)
     if not numbers:
         problems += ignored_problems(tallies, root) + crop_problems(tallies, root)

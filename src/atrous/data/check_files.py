@@ -29,7 +29,7 @@ def file_problems(tallies: Sequence[Tally], root: Path) -> list[Problem]:
     return problems
 
 
-def number_problems(tallies: Sequence[Tally], root: Path) -> list[Problem]:
+def number_problems(tallies: Sequence[Tally], root: Path, *, is_fixed: bool) -> list[Problem]:
     """Numbers in masks that stand for no class, or for ignored pixels by accident.
 
     What the numbers mean shows in all masks together: a single mask without class 0 looks as if its numbers
@@ -52,7 +52,9 @@ def number_problems(tallies: Sequence[Tally], root: Path) -> list[Problem]:
     classes = _listed(encoding.values)
     if encoding.ignored:
         classes += f" and {_listed(encoding.ignored)} is ignored"
-    way_out = _way_out(seen, foreign, encoding, mistakes[0].file.suffix.lower())
+    way_out = "these are the data set's own: put its original masks back"
+    if not is_fixed:
+        way_out = _way_out(seen, foreign, encoding, mistakes[0].file.suffix.lower())
     sentence = f"{files[0]} holds {held}, but the classes are {classes}; {way_out}{also(files)}"
     return [Problem("error", "foreign number", sentence, files)]
 

@@ -15,6 +15,16 @@ MOSTLY = 0.5  # of the pixels of a split: so many ignored ones are seldom meant
 SOME = 0.01  # of the crops: so many empty ones cost time
 SHOWN = 4  # classes that a sentence names
 
+OVERLAPPING = frozenset(
+    frozenset(splits)
+    for splits in (
+        ("train", "trainval"),
+        ("val", "trainval"),
+        ("train", "trainaug"),
+        ("trainval", "trainaug"),
+    )
+)  # by what VOC's names say; val and trainaug must not
+
 
 def split_problems(found: Collection[str]) -> list[Problem]:
     """Splits that training looks for and does not find."""
@@ -151,6 +161,8 @@ def duplicate_problems(tallies: Sequence[Tally], root: Path) -> list[Problem]:
     for tally in tallies:
         for path, image, labels in tally.digests:
             for split, (first, first_labels) in seen[image].items():
+                if frozenset((split, tally.split)) in OVERLAPPING:
+                    continue
                 is_contrary = split == tally.split and labels != first_labels
                 repeats[split, tally.split, is_contrary] += [path, first]
             seen[image].setdefault(tally.split, (path, labels))

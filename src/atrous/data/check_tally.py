@@ -81,11 +81,10 @@ class Tally:
 
     @property
     def encoding(self) -> IndexEncoding | None:
-        """How mask files store class numbers; None for colors and annotations."""
-        mask = self.dataset.pairs[0].mask
-        return (
-            mask.encoding if isinstance(mask, FileMask) and isinstance(mask.encoding, IndexEncoding) else None
-        )
+        """How the first mask file stores class numbers; None if all are of colors or annotations."""
+        masks = (pair.mask for pair in self.dataset.pairs)  # of two kinds where VOC and SBD are one split
+        encodings = (mask.encoding for mask in masks if isinstance(mask, FileMask))
+        return next((encoding for encoding in encodings if isinstance(encoding, IndexEncoding)), None)
 
     @property
     def shown(self) -> frozenset[int]:

@@ -2,86 +2,28 @@
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-
 from atrous.config import suggestion
-from atrous.data.annotations import (
-    draw_polygon_,
-    load_annotations,
-    polygon_area,
-    to_points,
-    uncovered_label,
-)
+from atrous.data.annotations import load_annotations, uncovered_label
+from atrous.data.coco_mask import MALFORMED, CocoMask, CocoRegion
 from atrous.data.folder import Dataset, Pair
 from atrous.data.label_file import LABEL_FILE, read_class_names
-from atrous.data.labels import IGNORE, LabelSet
-from atrous.data.runs import decode_runs, unpack_runs
+from atrous.data.labels import LabelSet
 from atrous.errors import DataError
 
-_MALFORMED = (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError)
-
 
 @dataclass(frozen=True, slots=True)
-class CocoRegion:
-    """One annotation: the label of an object and its outline as the file gives it, polygons or runs."""
-
-    annotation_id: int
-    label: int
-    segmentation: Any
-    is_crowd: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CocoMask:
-    """Labels drawn from COCO annotations: crowds (as ignored) lowest, then objects, the smaller the higher.
-
-    Attributes:
-        path: The JSON file.
-        size: Height and width of the image, in pixels.
-        regions: The annotations of the image.
-        uncovered: Label of pixels that no annotation covers.
-    """
+class _Listing:
+    """An annotation file: category names by id, and id, file, height and width of each image."""
 
     path: Path
-    size: tuple[int, int]
-    regions: tuple[CocoRegion, ...]
-    uncovered: int
-
-    def read(self) -> UInt8[np.ndarray, "h w"]:
-        """Labels 0 to k-1, and 255 for ignored pixels.
-
-        Raises:
-            DataError: If a segmentation is neither polygons nor runs, or its runs do not fit the image.
-        """
-        outlined = []
-        for region in self.regions:
-            try:
-                outlined.append((region, _outline(region.segmentation)))
-            except _MALFORMED as error:
-                raise self._broken(region, "a segmentation that is neither polygons nor runs") from error
-        outlined.sort(
-            key=lambda pair: (not pair[0].is_crowd, -pair[1].area)
-        )  # equal areas keep the file's order
-        labels = np.full(self.size, self.uncovered, dtype=np.uint8)
-        for region, outline in outlined:
-            label = IGNORE if region.is_crowd else region.label
-            for polygon in outline.polygons:
-                draw_polygon_(labels, polygon, label=label)
-            if outline.runs:
-                if sum(outline.runs) != labels.size:
-                    raise self._broken(
-                        region, f"runs of {sum(outline.runs)} pixels where its image has {labels.size}"
-                    )
-                labels[decode_runs(outline.runs, size=self.size)] = label
-        return labels
-
-    def _broken(self, region: CocoRegion, what: str) -> DataError:
-        return DataError(f"{self.path}: annotation {region.annotation_id} has {what}; correct or remove it")
+    folder: Path
+    names: dict[int, str]
+    images: list[tuple[int, Path, tuple[int, int]]]
+    annotations: Any
 
 
 def find_coco_splits(root: Path) -> tuple[str, ...]:
@@ -101,66 +43,92 @@ def open_coco(root: Path, split: str) -> Dataset:
     Raises:
         DataError: If the split has several files or folders, the file is broken, or a category has no class.
     """
+    listing = _read(root, split)
+    label_set = _label_set(root, listing)
+    labels = {category: label_set.names.index(name) for category, name in listing.names.items()}
+    return Dataset(label_set, _pairs(listing, _regions(listing, labels), uncovered_label(label_set)))
+
+
+def open_coco_as(root: Path, split: str, *, label_set: LabelSet, renamed: dict[str, str]) -> Dataset:
+    """The images of a split with at least one object of the classes of `label_set`, crowds not counted.
+
+    Objects of other categories are drawn as background, and lie on those below them like any object. Crowds
+    of other categories are left out: they show none of the classes, so what they cover stays background.
+
+    Args:
+        root: The folder DATA.
+        split: Of DATA.
+        label_set: Has the class "background".
+        renamed: Category names to class names where the two differ.
+
+    Raises:
+        DataError: If the split has several files or folders, the file is broken, or no image shows a class.
+    """
+    listing = _read(root, split)
+    background = uncovered_label(label_set)
+    labels = dict.fromkeys(listing.names, background)
+    for category, name in listing.names.items():
+        if (name := renamed.get(name, name)) in label_set.names:
+            labels[category] = label_set.names.index(name)
+    regions = {
+        image: tuple(region for region in found if region.label != background or not region.is_crowd)
+        for image, found in _regions(listing, labels).items()
+        if any(region.label != background and not region.is_crowd for region in found)
+    }
+    pairs = _pairs(
+        replace(listing, images=[image for image in listing.images if image[0] in regions]),
+        regions,
+        background,
+    )
+    if not pairs:
+        raise DataError(
+            f"no image in {listing.path} shows an object of {', '.join(label_set.names[1:4])} and so on; use "
+            "COCO's own annotations of instances"
+        )
+    return Dataset(label_set, pairs)
+
+
+def _read(root: Path, split: str) -> _Listing:
     folder, path = _find_files(root, split)
     content = load_annotations(path)
     try:
         names = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         images = [_image(entry) for entry in content["images"]]
-    except _MALFORMED as error:
+        annotations = content["annotations"]
+    except MALFORMED as error:
         raise _foreign(path, error) from error
     if not images:
         raise DataError(f"{path} lists no images; export the annotations with their images")
-    label_set = _label_set(root, path, names)
-    try:
-        regions = _regions(
-            content, {category: label_set.names.index(name) for category, name in names.items()}
-        )
-    except _MALFORMED as error:
-        raise _foreign(path, error) from error
-    uncovered = uncovered_label(label_set)
-    pairs = [
-        Pair(
-            file.with_suffix("").as_posix(),
-            folder / file,
-            CocoMask(path, size, regions.get(image, ()), uncovered),
-        )
-        for image, file, size in images
-    ]
-    return Dataset(label_set, tuple(pairs))
+    return _Listing(path, folder, names, images, annotations)
 
 
-@dataclass(frozen=True, slots=True)
-class _Outline:
-    polygons: tuple[np.ndarray, ...]
-    runs: tuple[int, ...]
-    area: float
-
-
-def _outline(segmentation: Any) -> _Outline:
-    """Polygons or runs of a segmentation, checked for form."""
-    if isinstance(segmentation, list):
-        polygons = tuple(to_points(numbers) for numbers in segmentation)
-        return _Outline(polygons, (), sum(map(polygon_area, polygons)))
-    counts = segmentation["counts"]
-    runs = unpack_runs(counts) if isinstance(counts, str) else tuple(int(count) for count in counts)
-    if min(runs) < 0:
-        raise ValueError("a run is negative")
-    return _Outline((), runs, float(sum(runs[1::2])))
-
-
-def _regions(content: dict[str, Any], labels: dict[int, int]) -> dict[int, tuple[CocoRegion, ...]]:
+def _regions(listing: _Listing, labels: dict[int, int]) -> dict[int, tuple[CocoRegion, ...]]:
     """Annotations by the id of their image."""
     regions: dict[int, list[CocoRegion]] = defaultdict(list)
-    for entry in content["annotations"]:
-        category = int(entry["category_id"])
-        if category not in labels:
-            raise ValueError(f"an annotation is of category {category}, which is not listed")
-        regions[int(entry["image_id"])].append(
-            CocoRegion(
-                int(entry["id"]), labels[category], entry["segmentation"], bool(entry.get("iscrowd", 0))
+    try:
+        for entry in listing.annotations:
+            category = int(entry["category_id"])
+            if category not in labels:
+                raise ValueError(f"an annotation is of category {category}, which is not listed")
+            regions[int(entry["image_id"])].append(
+                CocoRegion(
+                    int(entry["id"]), labels[category], entry["segmentation"], bool(entry.get("iscrowd", 0))
+                )
             )
-        )
+    except MALFORMED as error:
+        raise _foreign(listing.path, error) from error
     return {image: tuple(found) for image, found in regions.items()}
+
+
+def _pairs(listing: _Listing, regions: dict[int, tuple[CocoRegion, ...]], uncovered: int) -> tuple[Pair, ...]:
+    return tuple(
+        Pair(
+            file.with_suffix("").as_posix(),
+            listing.folder / file,
+            CocoMask(listing.path, size, regions.get(image, ()), uncovered),
+        )
+        for image, file, size in listing.images
+    )
 
 
 def _image(entry: dict[str, Any]) -> tuple[int, Path, tuple[int, int]]:
@@ -178,19 +146,21 @@ def _foreign(path: Path, error: Exception) -> DataError:
     )
 
 
-def _label_set(root: Path, path: Path, names: dict[int, str]) -> LabelSet:
+def _label_set(root: Path, listing: _Listing) -> LabelSet:
     """Classes of labels.toml, which must name every category, or of the categories themselves."""
-    in_order = tuple(names[category] for category in sorted(names))
+    in_order = tuple(listing.names[category] for category in sorted(listing.names))
     if not (root / LABEL_FILE).is_file():
         try:
             return LabelSet(in_order if "background" in in_order else ("background", *in_order))
         except DataError as error:
-            raise DataError(f"{path}: {error}") from error
+            raise DataError(f"{listing.path}: {error}") from error
     label_set = read_class_names(root)
     for name in in_order:
         if name not in label_set.names:
             hint = suggestion(name, label_set.names)
-            raise DataError(f'{path} has the category "{name}", which labels.toml does not name; {hint}')
+            raise DataError(
+                f'{listing.path} has the category "{name}", which labels.toml does not name; {hint}'
+            )
     return label_set
 
 

@@ -74,6 +74,11 @@ class LabelSet:
         """Number of classes; ignored pixels are not a class."""
         return len(self.names)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether somebody named the classes; `unnamed` only counts them."""
+        return self.names != LabelSet.unnamed(self.num_classes).names
+
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings that JSON and TOML can hold; `from_dict` reads them back."""
         return {"names": list(self.names), "palette": [list(color) for color in self.palette]}

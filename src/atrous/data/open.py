@@ -1,45 +1,112 @@
-"""Open a data set of any known layout by its path."""
+"""Open a data set of any known layout by its path; "train+val" is two splits as one."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from atrous.config import suggestion
 from atrous.data.camvid import find_camvid_splits, open_camvid
+from atrous.data.cityscapes import (
+    CITYSCAPES_ABSENT,
+    CITYSCAPES_SOURCE,
+    find_cityscapes_splits,
+    open_cityscapes,
+)
 from atrous.data.coco import find_coco_splits, open_coco
 from atrous.data.folder import Dataset, find_folder_splits, open_folder
+from atrous.data.kitti import KITTI_ABSENT, KITTI_SOURCE, find_kitti_splits, open_kitti
 from atrous.data.labelme import find_labelme_splits, open_labelme
+from atrous.data.labels import LabelSet
 from atrous.data.lists import find_list_splits, open_lists
 from atrous.data.samples import Samples
 from atrous.data.scenes import NUM_LAYOUTS, PATH, Scenes
+from atrous.data.voc import VOC_ABSENT, VOC_SOURCE, find_voc_splits, open_voc
 from atrous.errors import DataError
 
-_Layout = tuple[Callable[[Path], tuple[str, ...]], Callable[[Path, str], Dataset]]
 
-LAYOUTS: dict[str, _Layout] = {
-    "folders": (find_folder_splits, open_folder),
-    "CamVid": (find_camvid_splits, open_camvid),
-    "lists": (find_list_splits, open_lists),
-    "COCO": (find_coco_splits, open_coco),
-    "LabelMe": (find_labelme_splits, open_labelme),
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a data set lies in its folder.
+
+    Attributes:
+        find: Names of the splits in a folder; none if it is of another layout.
+        open: One of these splits.
+        absent: What to do about splits that may be asked for where they are not.
+        is_fixed: Whether the classes are the data set's own and labels.toml is not read.
+    """
+
+    find: Callable[[Path], tuple[str, ...]]
+    open: Callable[[Path, str], Dataset]
+    absent: dict[str, str] = field(default_factory=dict)
+    is_fixed: bool = False
+
+
+LAYOUTS: dict[str, Layout] = {
+    "VOC": Layout(find_voc_splits, open_voc, VOC_ABSENT, is_fixed=True),
+    "Cityscapes": Layout(find_cityscapes_splits, open_cityscapes, CITYSCAPES_ABSENT, is_fixed=True),
+    "KITTI": Layout(find_kitti_splits, open_kitti, KITTI_ABSENT, is_fixed=True),
+    "folders": Layout(find_folder_splits, open_folder),
+    "CamVid": Layout(find_camvid_splits, open_camvid),
+    "lists": Layout(find_list_splits, open_lists),
+    "COCO": Layout(find_coco_splits, open_coco),
+    "LabelMe": Layout(find_labelme_splits, open_labelme),
 }
-"""How to find the splits of each layout and how to open one; the first layout that has a split is taken."""
+"""The first layout that has a split is taken, so those with names of their own come first."""
+
+_MARKS = {
+    "VOCdevkit": VOC_SOURCE,
+    "JPEGImages": VOC_SOURCE,
+    "benchmark_RELEASE": VOC_SOURCE,
+    "leftImg8bit": CITYSCAPES_SOURCE,
+    "gtFine": CITYSCAPES_SOURCE,
+    "leftImg8bit_trainvaltest": CITYSCAPES_SOURCE,
+    "gtFine_trainvaltest": CITYSCAPES_SOURCE,
+    "training/image_2": KITTI_SOURCE,
+}
+"""Folders that show which data set is meant where not all of it is there, and how to complete it."""
 
 
 def open_dataset(path: Path, split: str) -> Samples:
     """A split of the data set at a path, whatever its layout, or of the scenes of `builtin:scenes`.
 
+    Splits joined by "+", as in "trainaug+coco_train", follow each other; a sample's name then begins with its
+    split.
+
     Raises:
-        DataError: If the folder is missing, empty or of no known layout, or has no such split.
+        DataError: If the folder is missing, empty or of no known layout, or has no such split; if joined
+            splits have different classes or an image in common.
     """
     if str(path) == PATH:
         return Scenes(split)
     root = Path(path)
-    name = find_layout(root)
-    find, open_split = LAYOUTS[name]
-    known = find(root)
-    if split not in known:
-        raise DataError(f'{root} has no split "{split}"; {suggestion(split, known)}')
-    return open_split(root, split)
+    layout = LAYOUTS[find_layout(root)]
+    parts = split_parts(split)
+    refuse_absent(root, layout, parts)
+    opened = [(part, layout.open(root, part)) for part in parts]
+    return opened[0][1] if len(opened) == 1 else _joined(root, opened)
+
+
+def split_parts(split: str) -> list[str]:
+    """The splits that "+" joins.
+
+    >>> split_parts("train+val")
+    ['train', 'val']
+    """
+    return split.split("+")
+
+
+def refuse_absent(root: Path, layout: Layout, splits: list[str]) -> None:
+    """Refuse a split that is not there.
+
+    Raises:
+        DataError: With where to get it, or the splits that there are.
+    """
+    known = layout.find(root)
+    for split in splits:
+        if split not in known:
+            way_out = layout.absent.get(split) or suggestion(split, known)
+            raise DataError(f'{root} has no split "{split}"; {way_out}')
 
 
 def splits(path: Path) -> tuple[str, ...]:
@@ -50,8 +117,7 @@ def splits(path: Path) -> tuple[str, ...]:
     """
     if str(path) == PATH:
         return tuple(NUM_LAYOUTS)
-    find, _ = LAYOUTS[find_layout(path)]
-    return find(path)
+    return LAYOUTS[find_layout(path)].find(path)
 
 
 def find_layout(path: Path) -> str:
@@ -66,9 +132,12 @@ def find_layout(path: Path) -> str:
         raise DataError(f"{path} is a file; give the folder that holds the data set")
     if not any(path.iterdir()):
         raise DataError(f"{path} is empty; give the folder that holds the data set")
-    for name, (find, _) in LAYOUTS.items():
-        if find(path):
+    for name, layout in LAYOUTS.items():
+        if layout.find(path):
             return name
+    for mark, source in _MARKS.items():
+        if (path / mark).is_dir():
+            raise DataError(f"{path} has {mark}, but not all of the data set that has it; {source}")
     if (path / "images").is_dir():
         raise DataError(
             f"{path} has images but no splits; move them to {path / 'train' / 'images'} with their masks in "
@@ -77,5 +146,27 @@ def find_layout(path: Path) -> str:
     raise DataError(
         f"{path} has no known layout; arrange it as SPLIT/images with SPLIT/masks and labels.toml, SPLIT "
         "with SPLITannot or SPLIT_labels, SPLIT.txt with labels.toml, SPLIT with annotations/*SPLIT*.json, "
-        "or SPLIT with LabelMe files, where SPLIT is train or val"
+        "or SPLIT with LabelMe files, where SPLIT is train or val; VOC, Cityscapes and KITTI stay as unpacked"
     )
+
+
+def _joined(root: Path, opened: list[tuple[str, Dataset]]) -> Dataset:
+    first, label_set = opened[0][0], opened[0][1].label_set
+    for part, dataset in opened:
+        if dataset.label_set != label_set:
+            raise DataError(
+                f'{root}: the splits "{first}" ({_classes(label_set)}) and "{part}" '
+                f"({_classes(dataset.label_set)}) have different classes; join splits of the same classes"
+            )
+    pairs = tuple(
+        replace(pair, name=f"{part}/{pair.name}") for part, dataset in opened for pair in dataset.pairs
+    )
+    (image, count), *_ = Counter(pair.image_path for pair in pairs).most_common(1)
+    if count > 1:
+        joined = "+".join(part for part, _ in opened)
+        raise DataError(f'"{joined}" has {image} twice; join splits that have no image in common')
+    return Dataset(label_set, pairs)
+
+
+def _classes(label_set: LabelSet) -> str:
+    return f"{label_set.num_classes}: {', '.join(label_set.names[:4])}, ..."

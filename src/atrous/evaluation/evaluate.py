@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from atrous.data.order import in_order_of
 from atrous.data.samples import Samples
 from atrous.errors import DataError
 from atrous.evaluation.metrics import Counts, Scores
@@ -11,12 +12,15 @@ from atrous.inference.predictor import Predictor
 def evaluate(predictor: Predictor, dataset: Samples) -> Scores:
     """Scores of the predictor's label maps against the labels of every sample.
 
+    Classes are matched by name: data in another order are brought into the predictor's. Where one side has
+    no names, position is all there is.
+
     Args:
-        predictor: With as many classes as the data set.
+        predictor: With the classes of the data set.
         dataset: At least one sample.
 
     Raises:
-        DataError: If the classes differ in number, or the data set is empty or cannot be read.
+        DataError: If the classes differ, or the data set is empty or cannot be read.
     """
     counts = sum(count_each(predictor, dataset), start=Counts.zeros(predictor.label_set.num_classes))
     return Scores.from_counts(counts, names=predictor.label_set.names)
@@ -28,7 +32,7 @@ def count_each(
     """The counts of one sample after the other; their sum makes the scores.
 
     Args:
-        predictor: With as many classes as the data set.
+        predictor: With the classes of the data set.
         dataset: At least one sample.
         indices: Numbers of the samples; all unless given.
 
@@ -41,11 +45,8 @@ def count_each(
             f"the network has {predicted.num_classes} classes and the data {labelled.num_classes} "
             f"({', '.join(labelled.names[:4])}, ...); evaluate it on data with the classes it was trained on"
         )
-    if predicted.names != labelled.names and set(predicted.names) == set(labelled.names):
-        raise DataError(
-            f"the network's classes are {', '.join(predicted.names)}, and the data have the same in another "
-            f"order: {', '.join(labelled.names)}; bring labels.toml and masks into the network's order"
-        )
+    if predicted.names != labelled.names and predicted.is_named and labelled.is_named:
+        dataset = in_order_of(dataset, predicted)
     if len(dataset) == 0:
         raise DataError("the data set has no samples; choose another split")
     for index in range(len(dataset)) if indices is None else indices:

@@ -17,6 +17,7 @@ from atrous.data.images import read_image, rgb_from_pillow
 from atrous.data.labels import LabelSet
 from atrous.errors import ConfigError, ShapeError
 from atrous.inference.machine import autocast, pick_device
+from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
 from atrous.ops.pad import pad_reflect
@@ -33,8 +34,8 @@ class Prediction:
 
     Attributes:
         image: RGB, 0-255, (h, w, 3).
-        logits: Scores before the softmax at every pixel (k, h, w); the log of the mean probabilities where
-            several views were averaged.
+        logits: Scores before the softmax at every pixel (k, h, w). Where several views were averaged, and by
+            the released protocol, the log of the probabilities; -inf where one is 0.
         label_set: Names and colors of the k classes.
     """
 
@@ -68,10 +69,13 @@ class Predictor:
         precision: "float32", "bfloat16", or "auto": bfloat16 where the processor computes in it.
         scales: Sizes at which the image is seen; the probabilities are averaged.
         flip: Whether each is also seen mirrored.
+        protocol: "exact", the whole image at once, or "released": in the tiles of the authors' script, with
+            its zeros at every tile's border and its interpolation, to compare with published numbers.
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If the label set has another number of classes, or a scale is not positive.
+        ConfigError: If the label set has another number of classes, a scale is not positive, or the protocol
+            is unknown, or is "released" with other scales, flips, or a network that was not published.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Predictor:
         precision: Literal["auto", "float32", "bfloat16"] = "float32",
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
+        protocol: Protocol = "exact",
     ) -> None:
         if isinstance(network, (str, Path)):
             checkpoint = load_checkpoint(Path(network))
@@ -94,6 +99,7 @@ class Predictor:
         self.precision: Literal["auto", "float32", "bfloat16"] = precision
         self.scales = tuple(scales)
         self.flip = flip
+        self.protocol: Protocol = protocol
         if self.label_set.num_classes != network.num_classes:
             raise ConfigError(
                 f"{self.label_set.num_classes} label names for a network of {network.num_classes} classes; "
@@ -103,6 +109,7 @@ class Predictor:
             raise ConfigError(
                 f"scales {self.scales} must be positive factors below {LARGEST_SCALE}, at least one"
             )
+        refuse_protocol(protocol, network, scales=self.scales, flip=flip)
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
         """Labels, probabilities and overlay of one image.
@@ -116,6 +123,10 @@ class Predictor:
         """
         pixels = _to_picture(image)
         size = pixels.shape[:2]
+        if self.protocol == "released":
+            with self._predicting():
+                probabilities = released_probabilities(self.network, self._with_margin(pixels))
+            return Prediction(pixels, probabilities.log(), self.label_set)
         if self.scales == (1.0,) and not self.flip:
             cells = self.scores(pixels)
             geometry = self.network.geometry
@@ -127,14 +138,24 @@ class Predictor:
         return Prediction(pixels, torch.stack(views).mean(0).log(), self.label_set)
 
     def scores(self, image: Picture) -> Float[Tensor, "k y x"]:
-        """Logits on the network's own grid of ceil(side / output_stride) cells, float32."""
-        network = self.network
-        margin = network.margin
-        pixels = torch.from_numpy(image.copy()).to(self.device).permute(2, 0, 1)[None].float()
-        images = pad_reflect(network.normalization.apply(pixels), [(margin, margin)] * 2)
-        with _evaluating(network), torch.inference_mode(), autocast(self.device, self.precision):
-            logits = network(images.contiguous(memory_format=torch.channels_last))
+        """Logits on the network's own grid of ceil(side / output_stride) cells, float32, by no tiles."""
+        images = self._with_margin(image)
+        with self._predicting():
+            logits = self.network(images)
         return logits[0].float()
+
+    def _with_margin(self, image: Picture) -> Float[Tensor, "1 3 y x"]:
+        """The image as the network wants it."""
+        margin = self.network.margin
+        pixels = torch.from_numpy(image.copy()).to(self.device).permute(2, 0, 1)[None].float()
+        images = pad_reflect(self.network.normalization.apply(pixels), [(margin, margin)] * 2)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    @contextmanager
+    def _predicting(self) -> Iterator[None]:
+        """The network answers: without dropout and gradient, in the asked precision."""
+        with _evaluating(self.network), torch.inference_mode(), autocast(self.device, self.precision):
+            yield
 
     def _flips(self) -> tuple[bool, ...]:
         return (False, True) if self.flip else (False,)

@@ -21,6 +21,8 @@ class EvaluateConfig:
         output: Folder for scores.json, scores.txt and confusion.png; nothing is written without it.
         scales: Sizes at which each image is seen; the probabilities are averaged.
         flip: Also see each image mirrored.
+        protocol: exact, or released: in the tiles of the authors' script, zeros at every tile's border, to
+            compare with published numbers.
         device: auto, cpu, cuda, mps.
         precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
     """
@@ -31,6 +33,7 @@ class EvaluateConfig:
     output: Path | None = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    protocol: Literal["exact", "released"] = "exact"
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
 
@@ -56,6 +59,7 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
+        ConfigError: If scales, flip or protocol are impossible.
         DataError: If the data cannot be read or has other classes.
         OutputError: If the output cannot be written.
     """
@@ -70,6 +74,7 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
         precision=config.precision,
         scales=config.scales,
         flip=config.flip,
+        protocol=config.protocol,
     )
     dataset = open_dataset(config.data, config.split)
     total = Counts.zeros(predictor.label_set.num_classes)

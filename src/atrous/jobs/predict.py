@@ -33,6 +33,8 @@ class PredictConfig:
         overwrite: Replace files that are there already.
         scales: Sizes at which each image is seen; the probabilities are averaged.
         flip: Also see each image mirrored.
+        protocol: exact, or released: in the tiles of the authors' script, zeros at every tile's border, to
+            compare with published numbers.
         device: auto, cpu, cuda, mps.
         precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
     """
@@ -46,6 +48,7 @@ class PredictConfig:
     overwrite: bool = False
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    protocol: Literal["exact", "released"] = "exact"
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
 
@@ -114,6 +117,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
+        ConfigError: If scales, flip or protocol are impossible.
         DataError: If no image is found.
         OutputError: If an output exists and may not be overwritten, or cannot be written.
     """
@@ -127,6 +131,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         precision=config.precision,
         scales=config.scales,
         flip=config.flip,
+        protocol=config.protocol,
     )
     written: list[Path] = []
     failed: dict[str, str] = {}

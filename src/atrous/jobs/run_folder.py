@@ -23,12 +23,13 @@ import numpy as np
 from torch import Tensor
 
 from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
+from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
 from atrous.evaluation.metrics import Scores
 from atrous.files import write_atomically, write_text
 from atrous.models.contract import Normalization
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,13 @@ class State:
         tensors: `network.*`, `optimizer.*`, and `average.*` where the stage keeps one.
         position: Where the run stands.
         normalization: Of the network; its starting weights may have set it.
+        label_set: The classes in the network's order; its starting weights may have set it.
     """
 
     tensors: dict[str, Tensor]
     position: Position
     normalization: Normalization
+    label_set: LabelSet
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of `name`, without that prefix."""
@@ -185,6 +188,7 @@ class RunFolder:
             "state_version": STATE_VERSION,
             "position": state.position.to_dict(),
             "normalization": state.normalization.to_dict(),
+            "labels": state.label_set.to_dict(),
         }
         save_tensors(self.last, state.tensors, header)
 
@@ -199,7 +203,8 @@ class RunFolder:
         if header.get("state_version") != STATE_VERSION:
             raise CheckpointError(f"{self.last} was written by another version of atrous; start a new run")
         position = Position.from_dict(header["position"])
-        return State(tensors, position, Normalization.from_dict(header["normalization"]))
+        normalization = Normalization.from_dict(header["normalization"])
+        return State(tensors, position, normalization, LabelSet.from_dict(header["labels"]))
 
     def write_log(self, rows: Sequence[Row]) -> None:
         """Write log.csv."""

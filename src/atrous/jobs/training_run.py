@@ -12,7 +12,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from atrous.config import to_toml
+from atrous.data.labels import LabelSet
 from atrous.data.open import open_dataset
+from atrous.data.order import class_order, in_order_of
 from atrous.data.samples import Samples
 from atrous.errors import CheckpointError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
@@ -25,7 +27,7 @@ from atrous.jobs.train import STAGES, TrainConfig, TrainResult
 from atrous.jobs.training_stage import Bench, StageRun
 from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork
-from atrous.models.pretrained import initialize_
+from atrous.models.pretrained import Start, initialize_, starting_classes
 from atrous.training.losses import median_frequency_weights
 
 
@@ -36,12 +38,15 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     """
     folder = RunFolder(config.output)
     state = folder.load_state() if config.resume else None
-    assert config.data is not None
-    train_set = open_dataset(config.data, config.train_split)
-    val_set = open_dataset(config.data, config.val_split) if config.val_split else None
+    known = state.label_set if state else starting_classes(config.init)
+    train_set = _samples(config, config.train_split, known)
+    val_set = _samples(config, config.val_split, train_set.label_set) if config.val_split else None
     fabric = launch(config)
     config = fabric.broadcast(config)  # a picked recipe depends on the speed that each process measured
-    network = _start_network(config, train_set, state).to(fabric.device)
+    network, start = _start_network(config, train_set, state)
+    if start is not None:
+        yield Progress(0, 0, "start", message=_say(start, config))
+    network = network.to(fabric.device)
     class_weights = None
     if any(stage.class_weights == "median_frequency" for stage in config.stages.values()):
         class_weights = yield from frequency_weights(train_set)
@@ -87,7 +92,18 @@ def _leave_processes() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _start_network(config: TrainConfig, train_set: Samples, state: State | None) -> DenseNetwork:
+def _samples(config: TrainConfig, split: str, known: LabelSet | None) -> Samples:
+    """A split, in the order of the classes that the run or its starting weights know, if it has the same."""
+    assert config.data is not None
+    samples = open_dataset(config.data, split)
+    if known is None or (not config.resume and class_order(samples.label_set, known) is None):
+        return samples
+    return in_order_of(samples, known)
+
+
+def _start_network(
+    config: TrainConfig, train_set: Samples, state: State | None
+) -> tuple[DenseNetwork, Start | None]:
     """The network with the weights it starts from: the seed's, the given file's, or the resumed run's."""
     torch.manual_seed(config.seed)
     network = build_network(
@@ -96,6 +112,7 @@ def _start_network(config: TrainConfig, train_set: Samples, state: State | None)
         context_module=config.context_module,
         noise=config.noise,
     )
+    start = None
     if state is not None:
         tensors = state.part("network")
         if network.misfits(tensors):
@@ -106,8 +123,14 @@ def _start_network(config: TrainConfig, train_set: Samples, state: State | None)
         network.load_state_dict(tensors)
         network.use_normalization_(state.normalization)
     elif config.init is not None:
-        initialize_(network, config.init)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        start = initialize_(network, config.init, label_set=train_set.label_set)
+    return network.to(memory_format=torch.channels_last), start  # type: ignore[call-overload]
+
+
+def _say(start: Start, config: TrainConfig) -> str:
+    """What the given weights brought, and what starts anew."""
+    fresh = ", ".join(dict.fromkeys(name.rsplit(".", 1)[0] for name in start.fresh)) or "nothing"
+    return f"{config.init} brings {len(start.loaded)} tensors; fresh are {fresh}"
 
 
 def frequency_weights(train_set: Samples) -> Job[Tensor]:

@@ -202,7 +202,8 @@ class StageRun:
         tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        self.bench.folder.save_state(State(tensors, self.position, self.bench.network.normalization))
+        labels = self.bench.train_set.label_set
+        self.bench.folder.save_state(State(tensors, self.position, self.bench.network.normalization, labels))
         self.bench.folder.write_log(self.position.rows)
         if draw and self.position.rows:
             self.bench.folder.draw_curves()

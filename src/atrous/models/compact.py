@@ -48,6 +48,10 @@ class CompactFrontEnd(DenseNetwork):
         """Logits (b, k, ceil(h / 4), ceil(w / 4))."""
         return self.layers(images)
 
+    def class_layers(self) -> Sequence[str]:
+        """The last."""
+        return ("layers.final.",)
+
     def new_layers(self) -> Sequence[str]:
         """Everything: nothing is pretrained."""
         return ("layers.",)

@@ -105,6 +105,10 @@ class DenseNetwork(nn.Module, ABC):
         """Logits of normalized images, margin included where the network has one."""
 
     @abstractmethod
+    def class_layers(self) -> Sequence[str]:
+        """Prefixes of the parameters that mean something for one set of classes only."""
+
+    @abstractmethod
     def new_layers(self) -> Sequence[str]:
         """Prefixes of the parameters that no pretrained classifier brings: the head."""
 

@@ -80,6 +80,10 @@ class DilatedClassifier(DenseNetwork):
         rows, columns = (-(-(size - 2 * margin) // stride) for size in images.shape[2:])
         return self.network(images)[..., :rows, :columns]
 
+    def class_layers(self) -> Sequence[str]:
+        """None: whatever a classifier ends in, it starts whole or not at all."""
+        return ()
+
     def new_layers(self) -> Sequence[str]:
         """None: the classifier brings all of them."""
         return ()

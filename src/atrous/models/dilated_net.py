@@ -55,6 +55,11 @@ class DilatedNet(DenseNetwork):
         height, width = (side - 2 * self.margin for side in images.shape[-2:])
         return _cropped(self.upsampling(logits), height, width)
 
+    def class_layers(self) -> Sequence[str]:
+        """The last layer of the front end and all that follows."""
+        in_front_end = (f"front_end.{prefix}" for prefix in self.front_end.class_layers())
+        return (*in_front_end, "context.", "upsampling.")
+
     def new_layers(self) -> Sequence[str]:
         """The head of the front end and the whole context module."""
         return (*(f"front_end.{prefix}" for prefix in self.front_end.new_layers()), "context.")

@@ -94,6 +94,10 @@ class FrontEnd(DenseNetwork):
         """Logits (b, k, ceil(h / 8), ceil(w / 8)) of the image inside the margin."""
         return self.layers(images)
 
+    def class_layers(self) -> Sequence[str]:
+        """The last."""
+        return ("layers.final.",)
+
     def new_layers(self) -> Sequence[str]:
         """The head; ImageNet's convolutions bring the rest."""
         return ("layers.fc6.", "layers.fc7.", "layers.final.")

@@ -1,74 +1,167 @@
-"""Starting weights for a network: ImageNet's convolutions, or a checkpoint of it or of its front end."""
+"""Starting weights for a network: a checkpoint of it or of its front end, or VGG-16 from anywhere."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
-from atrous.checkpoint import load_checkpoint, load_tensors
+from atrous.checkpoint import load_checkpoint, load_header
+from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError
 from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.frontend import FrontEnd
-from atrous.models.vgg import TORCHVISION_FEATURES
+from atrous.models.vgg_weights import (
+    HEAD,
+    VGG16,
+    VGGWeights,
+    from_caffe,
+    from_caffe_names,
+    from_keras,
+    from_torchvision,
+)
 from atrous.weights.files import read_state_dict
 
-# torchvision's preprocessing is (x / 255 - mean) / std; here on 0-255.
-TORCHVISION_RGB = Normalization(
-    (0.485 * 255, 0.456 * 255, 0.406 * 255), (0.229 * 255, 0.224 * 255, 0.225 * 255), "RGB"
-)
+_FRONT_END = "front_end."  # how a network with a context module names its front end's tensors
 
 
-def initialize_(network: DenseNetwork, path: Path) -> tuple[str, ...]:
-    """Load starting weights into a network, in place.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a network starts from.
 
-    Takes an atrous checkpoint of the same network or of its front end, VGG-16's convolutions by their Caffe
-    names (BGR, 0-255 minus mean), or a state dict with torchvision's names for vgg16 (RGB; the network's
-    normalization becomes torchvision's, which keeps the function exactly).
+    Attributes:
+        loaded: Names of the tensors that the file brought.
+        fresh: Names of the parameters that keep the values they were built with.
+    """
 
-    Returns:
-        Names of the parameters that were loaded; all others keep their fresh values.
+    loaded: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+
+def starting_classes(path: Path | None) -> LabelSet | None:
+    """The classes that starting weights were trained for; None of weights that know none.
 
     Raises:
-        CheckpointError: If the file is broken or fits neither the network nor its front end.
+        CheckpointError: If the file is broken.
     """
-    front_end = network.front_end if isinstance(network, DilatedNet) else network
-    prefix = "" if front_end is network else "front_end."
+    labels = load_header(path).get("labels") if path and path.suffix == ".safetensors" else None
+    if not labels:
+        return None
+    label_set = LabelSet.from_dict(labels)
+    return label_set if label_set.is_named else None
+
+
+def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None = None) -> Start:
+    """Load starting weights into a network, and use the normalization that they were trained with; in place.
+
+    The file is one of:
+
+    - a checkpoint of the network, or of one with the same front end; where that was trained for other
+      classes, the layers that know the classes stay fresh;
+    - for a VGG-16 front end, VGG-16: a file of `atrous import`, a state dict by Caffe's names (BGR, 0-255
+      minus mean) or by torchvision's, Keras' .h5, a .caffemodel. All 13 convolutions must be there; fc6 and
+      fc7 are loaded where the head has their size.
+
+    Args:
+        network: With fresh weights.
+        path: The file.
+        label_set: The classes that the network is for, in its order; those of the file unless given.
+
+    Raises:
+        CheckpointError: If the file is broken, or fits neither the network nor its front end.
+        ConfigError: If the package that reads such a file is not installed.
+    """
     tensors, normalization = _read(path)
-    if not network.misfits(tensors):
-        loaded = tensors
-    elif not front_end.misfits(tensors):
-        loaded = {f"{prefix}{name}": value for name, value in tensors.items()}
-    elif isinstance(front_end, FrontEnd) and (convolutions := _vgg_convolutions(front_end, tensors)):
-        loaded = {f"{prefix}{name}": value for name, value in convolutions.items()}
-        normalization = TORCHVISION_RGB if "features.0.weight" in tensors else IMAGENET_BGR
-    else:
-        raise CheckpointError(
-            f"{path} fits neither the network nor its front end; give a checkpoint of one of them with the "
-            "same number of classes, or, for a VGG-16 front end, all 13 of its convolutions"
-        )
-    network.load_state_dict(loaded, strict=False)
+    known = starting_classes(path)
+    other_classes = bool(known and label_set and label_set.is_named and known.names != label_set.names)
+    if other_classes or network.misfits(tensors):
+        front_end, prefix = network, ""
+        if isinstance(network, DilatedNet):
+            front_end, prefix = network.front_end, _FRONT_END
+        found = _for_front_end(front_end, tensors, source=str(path), other_classes=other_classes)
+        tensors = {f"{prefix}{name}": value for name, value in found.items()}
+    network.load_state_dict(tensors, strict=False)
     if normalization is not None:
         network.use_normalization_(normalization)
-    return tuple(loaded)
+    return Start(
+        loaded=tuple(tensors),
+        fresh=tuple(name for name, _ in network.named_parameters() if name not in tensors),
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Normalization | None]:
-    """Tensors of the file, and the normalization where it is a checkpoint of atrous."""
-    if path.suffix != ".safetensors" or not load_tensors(path)[1]:
-        return read_state_dict(path), None
-    checkpoint = load_checkpoint(path)
-    return checkpoint.tensors, Normalization.from_dict(checkpoint.normalization)
+    """Tensors, VGG-16's by Caffe's names, and their normalization; None of a plain state dict."""
+    if path.suffix in (".caffemodel", ".h5"):
+        weights = _read_foreign_vgg(path)
+        return weights.fitted.tensors, weights.normalization
+    header = load_header(path) if path.suffix == ".safetensors" else {}
+    if header and header.get("weights") != VGG16:
+        checkpoint = load_checkpoint(path)
+        return checkpoint.tensors, Normalization.from_dict(checkpoint.normalization)
+    tensors = read_state_dict(path)
+    if "features.0.weight" in tensors:
+        weights = from_torchvision(tensors)
+    elif "conv1_1.weight" in tensors:
+        given = Normalization.from_dict(header.get("normalization", {})) if header else IMAGENET_BGR
+        weights = from_caffe_names(tensors, normalization=given)
+    else:
+        return tensors, None
+    return weights.fitted.tensors, weights.normalization
 
 
-def _vgg_convolutions(front_end: FrontEnd, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """VGG-16's 13 convolutions under the front end's names; empty where one is missing or misshapen."""
-    own = front_end.state_dict()
-    found: dict[str, Tensor] = {}
-    for layer, index in TORCHVISION_FEATURES.items():
-        for kind in ("weight", "bias"):
-            value = tensors.get(f"{layer}.{kind}", tensors.get(f"features.{index}.{kind}"))
-            name = f"layers.{layer}.{kind}"
-            if value is None or value.shape != own[name].shape:
-                return {}
-            found[name] = value
+def _read_foreign_vgg(path: Path) -> VGGWeights:
+    if path.suffix == ".h5":
+        from atrous.weights.keras import read_keras
+
+        return from_keras(read_keras(path))
+    from atrous.models.caffe_networks import recognize
+    from atrous.weights.caffe import read_caffemodel
+
+    layers = read_caffemodel(path)
+    if (name := recognize(layers)) != VGG16:
+        raise CheckpointError(
+            f"{path} holds {name}, not VGG-16; run `atrous import caffe {path} -o FILE.safetensors`, and "
+            "start from that file"
+        )
+    return from_caffe(layers)
+
+
+def _for_front_end(
+    front_end: DenseNetwork, tensors: dict[str, Tensor], *, source: str, other_classes: bool
+) -> dict[str, Tensor]:
+    """The tensors that a front end can start from, by its names."""
+    if isinstance(front_end, FrontEnd) and "conv1_1.weight" in tensors:
+        found, wrong = _of_vgg(front_end, tensors)
+    else:
+        found, wrong = _of_checkpoint(front_end, tensors, other_classes=other_classes)
+    if wrong:
+        raise CheckpointError(
+            f"{source} fits neither the network nor its front end: {wrong[0]} is missing, unknown or of "
+            "another shape; give a checkpoint of one of them, or, for a VGG-16 front end, all 13 of its "
+            "convolutions"
+        )
     return found
+
+
+def _of_vgg(front_end: FrontEnd, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """VGG-16's convolutions, with fc6 and fc7 where both fit, and the names of what does not fit."""
+    given = {f"layers.{name}": value for name, value in tensors.items()}
+    misfits = front_end.misfits(given)
+    head = tuple(f"layers.{layer}." for layer in HEAD)
+    if any(name.startswith(head) for name in misfits):
+        given = {name: value for name, value in given.items() if not name.startswith(head)}
+    return given, [name for name in misfits if not name.startswith(tuple(front_end.new_layers()))]
+
+
+def _of_checkpoint(
+    front_end: DenseNetwork, tensors: dict[str, Tensor], *, other_classes: bool
+) -> tuple[dict[str, Tensor], list[str]]:
+    """A checkpoint's front end, without what knows other classes, and the names of what does not fit."""
+    given = {
+        name.removeprefix(_FRONT_END): value for name, value in tensors.items() if name.startswith(_FRONT_END)
+    } or tensors
+    own = tuple(front_end.class_layers())
+    misfits = front_end.misfits(given)
+    if other_classes or any(name.startswith(own) for name in misfits):
+        given = {name: value for name, value in given.items() if not name.startswith(own)}
+    return given, [name for name in misfits if not name.startswith(own)]

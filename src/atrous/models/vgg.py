@@ -26,6 +26,21 @@ TORCHVISION_FEATURES = {
     "conv4_1": 17, "conv4_2": 19, "conv4_3": 21, "conv5_1": 24, "conv5_2": 26, "conv5_3": 28,
 }  # fmt: skip
 
+# The same layers elsewhere, the classifier's inner products included.
+TORCHVISION_LAYERS = {
+    **{layer: f"features.{index}" for layer, index in TORCHVISION_FEATURES.items()},
+    "fc6": "classifier.0", "fc7": "classifier.3",
+}  # fmt: skip
+KERAS_LAYERS = {
+    **{layer: f"block{layer[4]}_conv{layer[6]}" for layer in TORCHVISION_FEATURES},
+    "fc6": "fc1", "fc7": "fc2",
+}  # fmt: skip
+# A Keras 3 `.weights.h5` counts the layers of each kind and drops their names.
+KERAS_COUNTED_LAYERS = {
+    **{layer: f"conv2d_{index}" if index else "conv2d" for index, layer in enumerate(TORCHVISION_FEATURES)},
+    "fc6": "dense", "fc7": "dense_1",
+}  # fmt: skip
+
 
 def dense_vgg_layers(*, padded: bool) -> OrderedDict[str, nn.Module]:
     """Layers conv1_1 .. relu5_3 at output stride 8 with conv5 dilated by 2, by their Caffe names.

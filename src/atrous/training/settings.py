@@ -64,9 +64,11 @@ class Stage:
                 f"learning_rate {self.learning_rate} and new_layers_factor {self.new_layers_factor} "
                 "must be positive"
             )
-        if self.milestones and (self.schedule != "step" or list(self.milestones) != sorted(set(self.milestones))):
+        ascending = list(self.milestones) == sorted(set(self.milestones))
+        if self.milestones and (self.schedule != "step" or not ascending):
             raise ConfigError(
-                f"milestones {self.milestones} must ascend, and belong to the schedule step, not {self.schedule}"
+                f"milestones {self.milestones} with schedule {self.schedule}: they must ascend, and are for the "
+                "schedule step"
             )
         for name, value in (("momentum", self.momentum), ("ema_decay", self.ema_decay)):
             if not 0 <= value < 1:

@@ -80,7 +80,7 @@ def fit(
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     shape, wanted = _without_leading_ones(shape), _without_leading_ones(wanted)
-    return shape == wanted or (len(shape) == 2 and shape == (wanted[:1] + (prod(wanted[1:]),)))
+    return shape == wanted or (len(shape) == 2 and shape == (*wanted[:1], prod(wanted[1:])))
 
 
 def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
