@@ -28,3 +28,36 @@ def test_the_control_trains_as_many_steps_as_context_and_joint():
     assert control.front_end.num_steps == recipe.context.num_steps + recipe.joint.num_steps
     assert control.front_end.learning_rate == recipe.joint.learning_rate
     assert control.front_end.frozen == recipe.joint.frozen
+
+
+MARGIN = 2 * 186  # the released scripts' crops are inputs, margin included
+PUBLISHED = {  # recipe, stage: steps, batch, input side, learning rate, momentum
+    ("voc_dilation8", "front_end"): (60_000, 14, 500, 1e-3, 0.9),
+    ("voc_dilation8", "context"): (None, 60, 900, 1e-3, 0.9),
+    ("voc_coco_front_end", "front_end"): (100_000 + 40_000, 14, 500, 1e-3, 0.9),
+    ("voc_coco_dilation8", "front_end"): (50_000, 14, 500, 1e-5, 0.9),
+    ("voc_coco_dilation8", "context"): (None, 60, 900, 1e-3, 0.9),
+    ("camvid_dilation8", "front_end"): (20_000, 8, 628, 1e-4, 0.99),
+    ("camvid_dilation8", "joint"): (None, 1, 852, 1e-5, 0.9),
+    ("kitti_dilation7", "front_end"): (10_000, 8, 628, 1e-4, 0.99),
+    ("kitti_dilation7", "joint"): (20_000, 1, 900, 1e-5, 0.99),
+    ("cityscapes_dilation10", "front_end"): (40_000, 8, 628, 1e-4, 0.99),
+    ("cityscapes_dilation10", "context"): (24_000, 100, None, 1e-4, 0.99),
+    ("cityscapes_dilation10", "joint"): (60_000, 1, 1396, 1e-5, 0.99),
+}
+
+
+@pytest.mark.parametrize(("recipe", "stage"), PUBLISHED, ids="-".join)
+def test_recipe_has_the_published_settings(recipe, stage):
+    num_steps, batch_size, side, learning_rate, momentum = PUBLISHED[recipe, stage]
+    settings = load_toml(RECIPES[0].with_name(f"{recipe}.toml"), TrainConfig).stages[stage]
+    assert num_steps in (None, settings.num_steps)  # None: the paper leaves it open
+    assert settings.batch_size == batch_size
+    assert side is None or settings.crop_size == (side - MARGIN, side - MARGIN)
+    assert (settings.learning_rate, settings.momentum) == (learning_rate, momentum)
+    assert (settings.optimizer, settings.weight_decay, settings.loss) == ("sgd", 5e-4, "cross_entropy")
+
+
+def test_coco_learning_rate_falls_after_100000_steps():
+    settings = load_toml(RECIPES[0].with_name("voc_coco_front_end.toml"), TrainConfig).front_end
+    assert (settings.schedule, settings.milestones) == ("step", (100_000,))

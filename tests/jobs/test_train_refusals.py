@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from atrous.errors import CheckpointError, ConfigError, OutputError
+from atrous.errors import ConfigError, DataError, OutputError
 from atrous.jobs.progress import drain
 from atrous.jobs.train import TrainConfig, run
 from atrous.training.settings import Stage
@@ -63,5 +63,5 @@ def test_resume_refuses_data_of_other_classes(config):
     drain(run(config))
     assert config.data is not None
     (config.data / "labels.toml").write_text('names = ["a", "b", "c", "d"]')
-    with pytest.raises(CheckpointError, match="with 4 classes; resume it with the data"):
+    with pytest.raises(DataError, match="the data have 4 classes and 3 are wanted; only in the data: a, b"):
         drain(run(TrainConfig(output=config.output, resume=True)))

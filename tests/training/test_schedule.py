@@ -15,6 +15,13 @@ def test_step_divides_by_ten_after_each_third():
     assert factors == [pytest.approx(value) for value in (1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01)]
 
 
+def test_step_divides_by_ten_at_each_milestone():
+    factors = [
+        learning_rate_factor(step, num_steps=6, schedule="step", milestones=(2, 5)) for step in range(6)
+    ]
+    assert factors == [pytest.approx(value) for value in (1, 1, 0.1, 0.1, 0.1, 0.01)]
+
+
 def test_constant_stays():
     assert {learning_rate_factor(step, num_steps=5, schedule="constant") for step in range(5)} == {1.0}
 

@@ -18,6 +18,14 @@ from atrous.training.settings import Stage
         ({"learning_rate": 0.0}, "learning_rate 0.0 .* must be positive"),
         ({"learning_rate": float("nan")}, "must be positive"),
         ({"new_layers_factor": -1.0}, "new_layers_factor -1.0 must be positive"),
+        (
+            {"milestones": (5, 3), "schedule": "step"},
+            r"milestones \(5, 3\) with schedule step: they must ascend",
+        ),
+        (
+            {"milestones": (3,), "schedule": "poly"},
+            r"milestones \(3,\) with schedule poly: .* are for the schedule",
+        ),
         ({"momentum": 1.0}, r"momentum is 1.0; it must lie in \[0, 1\)"),
         ({"ema_decay": -0.5}, r"ema_decay is -0.5; it must lie in \[0, 1\)"),
     ],

@@ -3,12 +3,17 @@
 Field numbers are those of src/caffe/proto/caffe.proto of BVLC Caffe.
 """
 
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from torch import Tensor
+
+from atrous.errors import CheckpointError
+from atrous.weights.caffe import read_caffemodel
 
 Version = Literal["current", "v1"]
 Dims = Literal["shape", "legacy"]
@@ -115,6 +120,26 @@ def write_caffemodel(
                 blob = _blob(values, dims=dims, packed=packed, double=double)
                 parts += _delimited(blobs_number, blob)
             file.writelines(_delimited(number, parts))
+
+
+def read_in_bounds(path: Path, content: bytes) -> dict[str, tuple[Tensor, ...]] | None:
+    """The blobs of such a file, or None where one line refuses it; memory must not go far beyond its size."""
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        layers = read_caffemodel(path)
+        assert sum(blob.nbytes for blobs in layers.values() for blob in blobs) <= len(content)
+    except CheckpointError as error:
+        layers = None
+        message = str(error)
+        assert message.startswith(f"{path}: ")
+        assert "\n" not in message
+        assert len(message) < 1000
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 2 * len(content) + 2**20
+    return layers
 
 
 def delimited(number: int, *content: bytes) -> bytes:

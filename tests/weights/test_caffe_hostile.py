@@ -1,140 +1,26 @@
-"""Caffemodels that are damaged, foreign or made to harm: one clear error, in little time and memory."""
+"""Caffemodels that are foreign or made to harm: one clear error, in little time and memory."""
 
 import os
 import subprocess
 import sys
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from atrous.errors import CheckpointError
 from atrous.weights.caffe import read_caffemodel
-from weights.caffe_files import PACKED, blobs_of, build_net, delimited, varint
+from weights.caffe_files import PACKED, delimited, read_in_bounds, varint
 
 pytestmark = pytest.mark.timeout(60)  # nothing hangs
 
-ONE = delimited(5, b"\0\0\x80\x3f")
-LAYERS = {
-    "conv": [np.arange(6, dtype=np.float32).reshape(1, 2, 1, 3), np.ones(1, np.float32)],
-    "relu": [],
-    "fc": [np.arange(4, dtype=np.float32).reshape(2, 2)],
-}
-FORMS = [
-    {"version": version, "dims": dims, "packed": packed, "double": packed == (version == "v1")}
-    for version, dims in (("current", "shape"), ("v1", "legacy"))
-    for packed in (True, False)
-]
-VALID = [build_net(LAYERS, **form).SerializeToString() for form in FORMS]
+ONE = delimited(5, b"\0\0\x80\x3f")  # one value
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("caffe") / "net.caffemodel"
-
-
-def read(path, content):
-    """The blobs, or the one line of the error; and not much more memory than the file has bytes."""
-    path.write_bytes(content)
-    tracemalloc.start()
-    try:
-        layers = read_caffemodel(path)
-        assert sum(blob.nbytes for blobs in layers.values() for blob in blobs) <= len(content)
-    except CheckpointError as error:
-        layers = None
-        message = str(error)
-        assert message.startswith(f"{path}: ")
-        assert "\n" not in message
-        assert len(message) < 1000
-    finally:
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 2 * len(content) + 2**20
-    return layers
-
-
-def read_as_protobuf_does(path, content):
-    """Whatever is read is what protobuf reads; it may be less generous."""
-    layers = read(path, content)
-    if layers is None:
-        return
-    wanted = blobs_of(PACKED["NetParameter"].FromString(content))
-    assert layers.keys() == wanted.keys()
-    for name, blobs in layers.items():
-        for blob, values in zip(blobs, wanted[name], strict=True):
-            np.testing.assert_array_equal(blob.numpy(), values)
-
-
-@pytest.mark.parametrize("content", VALID)
-def test_a_file_cut_short_is_refused_unless_it_was_cut_between_layers(content, path):
-    layers = [read(path, content[:stop]) for stop in range(len(content) + 1)]
-    assert [list(some) for some in layers if some] == [["conv"], ["conv"], ["conv", "fc"]]
-    assert layers[-1]
-
-
-@given(content=st.binary(max_size=300))
-def test_arbitrary_bytes_are_refused_or_read_as_protobuf_does(content, path):
-    read_as_protobuf_does(path, content)
-
-
-SPANS = st.tuples(st.integers(0, 200), st.integers(0, 12), st.integers(0, 200), st.binary(max_size=6))
-
-
-@settings(max_examples=200)
-@given(content=st.sampled_from(VALID), spans=st.lists(SPANS, min_size=1, max_size=4))
-def test_mutated_and_spliced_files_are_refused_or_read_as_protobuf_does(content, spans, path):
-    for first, length, source, inserted in spans:
-        copied = content[source : source + length]
-        content = content[:first] + inserted + copied + content[first + length // 2 :]
-    read_as_protobuf_does(path, content)
-
-
-NUMBERS = st.sampled_from([1, 2, 3, 4, 5, 6, 7, 8, 15, 50, 100])
-INTEGERS = st.sampled_from([0, 1, 2, 3, 300, 2**31, 2**32 + 1, 2**62, 2**63, -1])
-
-
-def tagged(kind, content):
-    return st.tuples(NUMBERS, content).map(lambda pair: varint(pair[0] << 3 | kind) + pair[1])
-
-
-def fields_around(messages):
-    return st.one_of(
-        tagged(0, INTEGERS.map(varint)),
-        tagged(1, st.just(bytes(8))),
-        tagged(5, st.just(bytes(4))),
-        st.tuples(NUMBERS, messages).map(lambda pair: delimited(*pair)),
-        st.tuples(NUMBERS, messages).map(
-            lambda pair: varint(pair[0] << 3 | 3) + pair[1] + varint(pair[0] << 3 | 4)
-        ),
-        st.sampled_from(
-            [ONE, delimited(7, delimited(1, b"\1")), delimited(1, b"a"), b"\x08\1\x10\1\x18\1\x20\1"]
-        ),
-    )
-
-
-MESSAGES = st.recursive(
-    st.sampled_from([b"", b"a", ONE, ONE + delimited(7, b"\x08\1")]),
-    lambda messages: st.lists(fields_around(messages), max_size=4).map(b"".join),
-    max_leaves=8,
-)
-
-
-@settings(max_examples=200)
-@given(
-    blob=MESSAGES,
-    layer=MESSAGES,
-    net=MESSAGES,
-    numbers=st.sampled_from([(100, 7), (2, 6)]),
-    whole=st.booleans(),
-)
-def test_random_messages_are_refused_or_read_as_protobuf_does(blob, layer, net, numbers, whole, path):
-    number, blobs = numbers
-    inner = delimited(blobs, blob + ONE if whole else blob) + layer
-    read_as_protobuf_does(path, delimited(number, inner) + net)
 
 
 def layer(*fields):
@@ -204,9 +90,12 @@ BROKEN = {
     "name of two lines": (delimited(100, delimited(1, b"a\nb"), delimited(7, ONE)) * 2, r"named 'a\\nb'"),
 }
 FOREIGN = {
-    "no layers": (delimited(1, b"net"), "has no layer with weights; give the .caffemodel"),
-    "no weights": (layer() * 3, "has no layer with weights; give the .caffemodel"),
-    "V0": (delimited(2, delimited(1, delimited(1, b"conv"), delimited(50, ONE))), "upgrade_net_proto_binary"),
+    "no layers": (delimited(1, b"net"), "no layer has weights; give the .caffemodel"),
+    "no weights": (layer() * 3, "no layer has weights; give the .caffemodel"),
+    "V0": (
+        delimited(2, delimited(1, delimited(1, b"conv"), delimited(50, ONE))),
+        "the net is in Caffe's V0 format; upgrade it",
+    ),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "a snapshot in HDF5; save it anew with `snapshot_format"),
     "prototxt": (
         b'name: "VGG"\nlayer {\n  name: "conv1"\n}\n',
@@ -226,7 +115,7 @@ FOREIGN = {
         "fetch the .caffemodel again",
     ),
     "zeros": (bytes(100), "number 0 and wire type 0"),
-    "nothing": (b"", "is empty; fetch the .caffemodel again"),
+    "nothing": (b"", "the file is empty; fetch the .caffemodel again"),
 }
 
 
@@ -234,7 +123,7 @@ FOREIGN = {
     ("content", "message"), [*BROKEN.values(), *FOREIGN.values()], ids=[*BROKEN, *FOREIGN]
 )
 def test_a_broken_or_foreign_file_is_named_and_explained(content, message, path):
-    assert read(path, content) is None
+    assert read_in_bounds(path, content) is None
     with pytest.raises(CheckpointError, match=message):
         read_caffemodel(path)
 
@@ -287,7 +176,7 @@ def test_what_is_no_file_is_refused(tmp_path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_refused(path):
-    path.write_bytes(VALID[0])
+    path.write_bytes(blob(ONE))
     path.chmod(0)
     with pytest.raises(CheckpointError, match=r"cannot be read \(Permission denied\)"):
         read_caffemodel(path)

@@ -117,8 +117,8 @@ def _start_network(
         tensors = state.part("network")
         if network.misfits(tensors):
             raise CheckpointError(
-                f"the run in {config.output} does not fit {config.network} with "
-                f"{network.num_classes} classes; resume it with the data it was started on"
+                f"the state in {config.output} does not fit {config.network} with {network.num_classes} "
+                "classes, as its recipe says; its files are of different runs: start a new one"
             )
         network.load_state_dict(tensors)
         network.use_normalization_(state.normalization)

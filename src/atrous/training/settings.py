@@ -67,8 +67,8 @@ class Stage:
         ascending = list(self.milestones) == sorted(set(self.milestones))
         if self.milestones and (self.schedule != "step" or not ascending):
             raise ConfigError(
-                f"milestones {self.milestones} with schedule {self.schedule}: they must ascend, and are for the "
-                "schedule step"
+                f"milestones {self.milestones} with schedule {self.schedule}: they must ascend, and are for "
+                "the schedule step"
             )
         for name, value in (("momentum", self.momentum), ("ema_decay", self.ema_decay)):
             if not 0 <= value < 1:

@@ -46,7 +46,7 @@ def read_caffemodel(path: Path) -> dict[str, tuple[Tensor, ...]]:
         if not path.is_file():
             raise CheckpointError("no file there; give the path of a .caffemodel file")
         if not path.stat().st_size:
-            raise CheckpointError("is empty; fetch the .caffemodel again")
+            raise CheckpointError("the file is empty; fetch the .caffemodel again")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _read_net(WireReader(content))
     except OSError as error:
@@ -71,9 +71,7 @@ def _read_net(wire: WireReader) -> dict[str, tuple[Tensor, ...]]:
             if blobs:
                 layers[name] = blobs
     if not layers:
-        raise CheckpointError(
-            "has no layer with weights; give the .caffemodel that Caffe wrote after training"
-        )
+        raise CheckpointError("no layer has weights; give the .caffemodel that Caffe wrote after training")
     return layers
 
 
@@ -86,7 +84,7 @@ def _read_layer(wire: WireReader, layer: Field, numbers: _LayerFormat) -> tuple[
             blobs.append(field)
         elif field.number == numbers.older:
             raise CheckpointError(
-                "is in Caffe's V0 format; upgrade it with Caffe's `upgrade_net_proto_binary OLD NEW`"
+                "the net is in Caffe's V0 format; upgrade it with Caffe's `upgrade_net_proto_binary OLD NEW`"
             )
     return name, tuple(_read_blob(wire, blob, f"blob {i} of {_short(name)}") for i, blob in enumerate(blobs))
 
