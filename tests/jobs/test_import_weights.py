@@ -32,7 +32,7 @@ def test_caffemodel_becomes_a_checkpoint_that_predicts(voc_shapes, tmp_path):
     write_caffemodel(path, blobs, version="v1", dims="legacy")
     result = drain(run(ImportConfig("caffe", path, output)))
     assert result.exit_code == 0
-    assert result.counts() == {"used": 2 * 24, "unused": 0, "missing": 0, "wrong shape": 0}
+    assert result.counts() == {"used": 2 * 24, "unused": 0, "missing": 0, "wrong shape": 0, "not finite": 0}
     assert "dilation8_voc, 21 classes: background, aeroplane, " in result.to_table()
     assert "BGR minus 102.93, 111.36, 116.52" in result.to_table()
 
@@ -58,7 +58,7 @@ def test_vgg16_becomes_weights_to_start_from(tmp_path):
     path, output = tmp_path / "VGG_ILSVRC_16_layers.caffemodel", tmp_path / "vgg16.safetensors"
     write_caffemodel(path, blobs, version="v1", dims="legacy")
     result = drain(run(ImportConfig("caffe", path, output, mean=(1.0, 2.0, 3.0))))
-    assert result.counts() == {"used": 30, "unused": 2, "missing": 0, "wrong shape": 0}
+    assert result.counts() == {"used": 30, "unused": 2, "missing": 0, "wrong shape": 0, "not finite": 0}
     assert result.to_dict()["normalization"]["mean"] == (1.0, 2.0, 3.0)
     assert "start a training from it with --init" in result.to_table()
     tensors = load_file(output)
@@ -77,8 +77,8 @@ def test_file_that_does_not_fit_is_reported_and_not_written(voc_shapes, tmp_path
     write_caffemodel(path, layers)
     assert main(["import", "caffe", str(path), "-o", str(output)]) == 1
     said = capsys.readouterr().out
-    assert "5 used, 1 unused, 42 missing, 1 wrong shape" in said
-    assert "Nothing was written: these are not the weights of dilation8_voc, or not all of them" in said
+    assert "5 used, 1 unused, 42 missing, 1 wrong shape, 0 not finite" in said
+    assert "Nothing was written: these are no sound weights of dilation8_voc, or not all of them" in said
     line = next(line for line in said.splitlines() if line.startswith("conv1_1[0]"))
     assert line.split() == ["conv1_1[0]", "64x3x5x5", "front_end.layers.conv1_1.weight", "wrong", "shape"]
     assert not output.exists()

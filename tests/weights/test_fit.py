@@ -50,3 +50,13 @@ def test_report_names_what_is_not_used_and_what_is_missing():
         Line("b", "B", (4, 5), "missing"),
     )
     assert not fitted.complete
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_make_a_tensor_useless(value):
+    tensor = torch.zeros(2, 3)
+    tensor[1, 2] = value
+    fitted = fit({"a": tensor, "x": tensor}, names={"a": "b"}, shapes={"b": (2, 3)})
+    assert [line.status for line in fitted.lines] == ["not finite", "unused"]
+    assert fitted.tensors == {}
+    assert not fitted.complete

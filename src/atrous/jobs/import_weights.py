@@ -66,14 +66,14 @@ class ImportResult:
 
     @property
     def exit_code(self) -> int:
-        """1 if something is missing or of another shape; then nothing was written."""
-        counts = self.counts()
-        return 1 if counts["missing"] or counts["wrong shape"] else 0
+        """1 if something is missing, of another shape or not finite; then nothing was written."""
+        return 0 if all(line.status in ("used", "unused") for line in self.lines) else 1
 
     def counts(self) -> dict[str, int]:
         """Number of tensors by status."""
-        statuses = ("used", "unused", "missing", "wrong shape")
-        return {status: sum(line.status == status for line in self.lines) for status in statuses}
+        from atrous.weights.fit import STATUSES
+
+        return {status: sum(line.status == status for line in self.lines) for status in STATUSES}
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -119,7 +119,7 @@ class ImportResult:
         ]
         if self.exit_code:
             said.append(
-                f"Nothing was written: these are not the weights of {self.network}, or not all of them."
+                f"Nothing was written: these are no sound weights of {self.network}, or not all of them."
             )
         elif self.config.output:
             use = "start a training from it with --init" if self.network == "vgg16" else "a checkpoint"

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
-Status = Literal["used", "unused", "missing", "wrong shape"]
+Status = Literal["used", "unused", "missing", "wrong shape", "not finite"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Line:
         source: The tensor's name in the file.
         target: The parameter's name; empty where the tensor stands for none.
         shape: In the file; of the parameter where the tensor is missing.
-        status: used, unused, missing or wrong shape.
+        status: What became of it; "not finite" means that it holds NaN or infinite values.
     """
 
     source: str
@@ -41,7 +42,7 @@ class Fitted:
 
     @property
     def complete(self) -> bool:
-        """Whether every parameter was found, in its shape."""
+        """Whether every parameter was found, in its shape and with finite values."""
         return all(line.status in ("used", "unused") for line in self.lines)
 
 
@@ -64,6 +65,8 @@ def fit(
         target, shape = names.get(source, ""), tuple(tensor.shape)
         if target not in shapes:
             lines.append(Line(source, "", shape, "unused"))
+        elif not tensor.isfinite().all():
+            lines.append(Line(source, target, shape, "not finite"))
         elif _fits(shape, tuple(shapes[target])):
             tensors[target] = tensor.reshape(tuple(shapes[target]))
             lines.append(Line(source, target, shape, "used"))
