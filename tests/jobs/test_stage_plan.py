@@ -7,6 +7,7 @@ import torch
 from atrous.errors import ConfigError
 from atrous.jobs.stage_plan import plan_stages
 from atrous.jobs.train import TrainConfig
+from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
 from atrous.models.context import ContextModule
 from atrous.models.dilated_net import DilatedNet
@@ -47,6 +48,22 @@ def test_stages_come_in_order_with_their_parts():
     assert (front_end.subject, front_end.module) == (network.front_end, network.front_end)
     assert (context.subject, context.module) == (network, network.context)
     assert (joint.subject, joint.module) == (network, network)
+
+
+def test_context_module_below_an_upsampling_layer_learns_on_its_own_cells():
+    """The whole network of Dilation10 has logits at every pixel, its context module at every 8th."""
+    torch.manual_seed(0)
+    front_end = build("compact")
+    upsampling = BilinearUpsampling(3, factor=4)
+    network = DilatedNet(front_end=front_end, context=ContextModule(3, dilations=(1,)), upsampling=upsampling)
+    on_cells = replace(STAGE, loss_stride=4)
+    (context,) = plan_stages(TrainConfig(context=on_cells), network, None)
+    labels = torch.randint(0, 3, (1, 5, 6))
+    logits = torch.randn(1, 3, 5, 6)
+    loss = context.rule.objective(logits, labels)
+    assert loss.item() == pytest.approx(cross_entropy_by_hand(logits.numpy(), labels.numpy()))
+    with pytest.raises(ConfigError, match=r"joint: loss_stride 4 is beyond the output stride .*; at most 1"):
+        plan_stages(TrainConfig(joint=on_cells), network, None)
 
 
 def test_no_two_stages_of_no_two_seeds_see_the_same_crops():

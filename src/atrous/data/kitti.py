@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from atrous.data.camvid import CAMVID_RELEASED_LABELS
 from atrous.data.cityscapes import CITYSCAPES_LABELS, LABEL_IDS
 from atrous.data.encoding import ColorEncoding
 from atrous.data.folder import Dataset, pair_files
@@ -22,19 +23,7 @@ KITTI_LABELS = LabelSet(
         "Sidewalk",
         "Cyclist",
     ),
-    (
-        (128, 0, 0),
-        (128, 128, 0),
-        (128, 128, 128),
-        (64, 0, 128),
-        (192, 128, 128),
-        (128, 64, 128),
-        (64, 64, 0),
-        (64, 64, 128),
-        (192, 192, 128),
-        (0, 0, 192),
-        (0, 128, 192),
-    ),
+    CAMVID_RELEASED_LABELS.palette,
 )
 """The 11 classes of Ros et al. 2015 in the order of the released network.
 
