@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from tyro.conf import arg
 
 from atrous.jobs.progress import Job, Progress
 
@@ -30,7 +32,7 @@ class EvaluateConfig:
     checkpoint: Path
     data: Path
     split: str = "val"
-    output: Path | None = None
+    output: Annotated[Path | None, arg(aliases=("-o",))] = None
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     protocol: Literal["exact", "released"] = "exact"

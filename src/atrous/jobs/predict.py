@@ -41,7 +41,7 @@ class PredictConfig:
 
     images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE [IMAGE ...]")]
     checkpoint: Path
-    output: Path = Path("predictions")
+    output: Annotated[Path, arg(aliases=("-o",))] = Path("predictions")
     overlay: bool = True
     opacity: float = 0.5
     save_probabilities: bool = False

@@ -47,7 +47,7 @@ class TrainConfig:
     HAS_RECIPES: ClassVar[bool] = True
 
     data: Annotated[Positional[Path | None], arg(metavar="DATA")] = None
-    output: Path = Path("runs/train")
+    output: Annotated[Path, arg(aliases=("-o",))] = Path("runs/train")
     network: str = ""
     context_module: Literal["none", "basic", "large"] = "none"
     noise: float = 0.0
