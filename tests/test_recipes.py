@@ -42,7 +42,7 @@ PUBLISHED = {  # recipe, stage: steps, batch, input side, learning rate, momentu
     ("kitti_dilation7", "front_end"): (10_000, 8, 628, 1e-4, 0.99),
     ("kitti_dilation7", "joint"): (20_000, 1, 900, 1e-5, 0.99),
     ("cityscapes_dilation10", "front_end"): (40_000, 8, 628, 1e-4, 0.99),
-    ("cityscapes_dilation10", "context"): (24_000, 100, None, 1e-4, 0.99),
+    ("cityscapes_dilation10", "context"): (24_000, 100, (1024, 2048), 1e-4, 0.99),  # whole images
     ("cityscapes_dilation10", "joint"): (60_000, 1, 1396, 1e-5, 0.99),
 }
 
@@ -53,9 +53,16 @@ def test_recipe_has_the_published_settings(recipe, stage):
     settings = load_toml(RECIPES[0].with_name(f"{recipe}.toml"), TrainConfig).stages[stage]
     assert num_steps in (None, settings.num_steps)  # None: the paper leaves it open
     assert settings.batch_size == batch_size
-    assert side is None or settings.crop_size == (side - MARGIN, side - MARGIN)
+    assert settings.crop_size == (side if isinstance(side, tuple) else (side - MARGIN, side - MARGIN))
+    assert settings.mirror == (stage != "context")
+    assert settings.loss_stride == (1 if (recipe, stage) == ("cityscapes_dilation10", "joint") else 8)
     assert (settings.learning_rate, settings.momentum) == (learning_rate, momentum)
     assert (settings.optimizer, settings.weight_decay, settings.loss) == ("sgd", 5e-4, "cross_entropy")
+
+
+@pytest.mark.parametrize("recipe", ["voc_dilation8", "voc_coco_dilation8"])
+def test_large_context_module_starts_with_the_released_noise(recipe):
+    assert load_toml(RECIPES[0].with_name(f"{recipe}.toml"), TrainConfig).noise == 0.01
 
 
 def test_coco_learning_rate_falls_after_100000_steps():

@@ -16,6 +16,11 @@ from atrous.files import write_atomically
 
 FORMAT_VERSION = 1
 HEADER = "atrous"
+_WAYS_OUT = {
+    ".caffemodel": "bring it into one with atrous import caffe",
+    ".h5": "bring it into one with atrous import keras",
+    ".pth": "bring VGG-16 into one with atrous import torchvision",
+}
 _FIELDS = {"network": str, "arguments": dict, "labels": dict, "normalization": dict, "progress": dict}
 
 
@@ -128,7 +133,8 @@ def _opened(path: Path, *, device: str) -> Iterator[Any]:
         with safe_open(path, framework="pt", device=device) as opened:
             yield opened
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is cut short or no safetensors file ({error})") from error
+        way_out = _WAYS_OUT.get(path.suffix, "give a file that atrous wrote")
+        raise CheckpointError(f"{path} is cut short or no safetensors file ({error}); {way_out}") from error
 
 
 def _header(opened: Any, path: Path) -> dict[str, Any]:

@@ -32,6 +32,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Nothing, if a file may be written there.
+
+    Raises:
+        OutputError: If something is there and may not be overwritten.
+    """
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} is there already; add --overwrite or choose another --output")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, atomically.
 

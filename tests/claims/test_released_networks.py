@@ -1,13 +1,19 @@
 """The four networks that Yu & Koltun published: tables of their prototxt files, means, classes, sizes."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
+from atrous.data.open import open_dataset
 from atrous.geometry.receptive_field import receptive_field
 from atrous.models.catalog import build_network
 from atrous.models.dilated_net import DilatedNet
+from atrous.models.pretrained import initialize_
 from atrous.models.released import RELEASED_LABELS, caffe_layers
+from atrous.ops.pad import pad_reflect
 
 # network: input, score cells, classes, dilations, receptive field of a cell in px
 RELEASED = {
@@ -155,3 +161,21 @@ def test_layers_have_the_names_of_the_prototxt(name, prefix, final, expected):
     modules = dict(network.named_modules())
     with_parameters = {path for path, module in modules.items() if isinstance(module, nn.Conv2d)}
     assert {module for module in layers.values() if module != "upsampling"} == with_parameters
+
+
+@pytest.mark.parametrize("name", ["frontend_light", pytest.param("dilation8_camvid", marks=pytest.mark.slow)])
+def test_loss_starts_at_about_ln_c(name, shared_weights, shared_data):
+    """Of a front end with ImageNet's convolutions, on a street; fc6 and fc7 fresh, the last layer N(0, 0.001)."""
+    torch.manual_seed(0)
+    network = build_network(name, num_classes=11)
+    initialize_(network, shared_weights / "vgg16_imagenet_conv.safetensors")
+    front_end = (network.front_end if isinstance(network, DilatedNet) else network).eval()
+    sample = open_dataset(shared_data / "camvid", "train")[0]
+    crop = torch.from_numpy(sample.image[100:228, 100:228].copy()).permute(2, 0, 1)[None].float()
+    margin = [(front_end.margin, front_end.margin)] * 2
+    with torch.no_grad():
+        logits = front_end(pad_reflect(front_end.normalization.apply(crop), margin))
+    labels = torch.from_numpy(sample.labels[100:228:8, 100:228:8].copy()).long()[None]
+    loss = functional.cross_entropy(logits, labels, ignore_index=255).item()
+    assert logits.std() > 0.01  # not the zeros whose loss is ln C anyway
+    assert loss == pytest.approx(math.log(11), rel=0.1)

@@ -9,7 +9,7 @@ from atrous.data.cityscapes import CITYSCAPES_LABELS
 from atrous.data.kitti import KITTI_LABELS
 from atrous.data.open import find_layout, open_dataset, splits
 from atrous.errors import DataError
-from data.known_sets import CITYSCAPES_IDS, SIZE, checked, write_kitti_2018, write_ros
+from data.known_sets import CITYSCAPES_IDS, SIZE, checked, save_mask, write_kitti_2018, write_ros
 
 VOID, UNKNOWN = (0, 0, 0), (1, 2, 3)
 COLORS = (*KITTI_LABELS.palette, VOID, UNKNOWN)
@@ -50,6 +50,15 @@ def test_check_finds_no_mistake(tmp_path):
     report = check_dataset(tmp_path / "benchmark")
     assert report.errors == ()
     assert [problem.kind for problem in report.notes] == ["no val split"]
+
+
+def test_a_mask_without_colors_is_refused_and_not_all_ignored(tmp_path):
+    write_ros(tmp_path, COLORS)
+    save_mask(tmp_path / "Training_00/GT/000020.png", checked(0, 1))
+    with pytest.raises(DataError, match=r"000020\.png is a mask without colors \(L\), where colors tell the"):
+        open_dataset(tmp_path, "train")[1]
+    (problem,) = check_dataset(tmp_path).errors
+    assert "000020.png is a mask without colors" in problem.sentence
 
 
 @pytest.mark.parametrize("folder", ["RGB", "GT"])

@@ -79,6 +79,20 @@ def test_check_finds_no_mistake(everything):
     assert report.problems == ()  # trainval repeats train and val by what its name says
 
 
+def test_check_tells_a_broken_file_of_coco(everything):
+    (everything / "coco/annotations/instances_val2017.json").write_text("{}")
+    (problem,) = check_dataset(everything).errors
+    assert problem.kind == "split cannot be opened"
+
+
+def test_check_takes_more_classes_in_trainaug_for_no_mistake(everything):
+    mask = everything / "VOCdevkit/VOC2012/SegmentationClass"
+    for name in ("2007_000032", "2007_000039"):
+        save_mask(mask / f"{name}.png", checked(0, 1))
+    kinds = {problem.sentence.split(" shows ")[0] for problem in check_dataset(everything).errors}
+    assert kinds == {"val"}  # its classes, and not those of trainaug, must occur in train
+
+
 def test_check_tells_an_image_of_val_in_trainaug(everything):
     mine = everything / "VOCdevkit/VOC2012/JPEGImages"
     shutil.copy(mine / "2007_000033.jpg", everything / "benchmark_RELEASE/dataset/img/2008_000002.jpg")

@@ -246,17 +246,10 @@ def test_released_protocol_in_bfloat16_is_close():
     assert 0 < difference.max() < 0.05
 
 
-@pytest.mark.parametrize(
-    ("views", "message"),
-    [
-        ({"scales": (0.5, 1.0)}, r"not at scales \(0\.5, 1\.0\) with flip off; leave out scales and flip"),
-        ({"scales": (2.0,)}, "leave out scales and flip"),
-        ({"flip": True}, r"not at scales \(1\.0,\) with flip on"),
-    ],
-)
-def test_released_protocol_refuses_several_views(views, message):
+@pytest.mark.parametrize("views", [{"scales": (0.5, 1.0)}, {"scales": (2.0,)}, {"flip": True}])
+def test_released_protocol_refuses_several_views(views):
     network = build(Small, tile_size=(30, 30))
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=r"sees an image once, as it is, .*; leave out scales and flip"):
         Predictor(network, device="cpu", protocol="released", **views)
 
 

@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 
 from atrous.data.loader import index_at
 from atrous.data.open import open_dataset
+from atrous.errors import TrainingError
 from atrous.inference.predictor import Predictor
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.progress import drain
@@ -64,6 +65,16 @@ def test_a_cache_half_filled_is_filled_and_the_rest_left(cache, front_end):
         with np.load(path) as stored:
             assert stored["scores"].dtype == np.float16
         assert len(path.read_bytes()) == len(content[path])
+
+
+def test_scores_that_cannot_be_stored_are_refused(front_end, dataset, tmp_path):
+    with torch.no_grad():
+        front_end.layers.final.bias[1] = 70_000.0
+    cache = ScoreCache.of(front_end, dataset, tmp_path / "scores")
+    with pytest.raises(
+        TrainingError, match=r"the front end gives train0 the score 7\d{4}.*, beyond what is stored"
+    ):
+        drain(cache.fill(front_end, mirror=True, device="cpu", precision="float32"))
 
 
 def test_a_cache_belongs_to_the_weights(cache, front_end, dataset, tmp_path):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from atrous.checkpoint import load_checkpoint
 from atrous.cli import main
 from atrous.data.voc import VOC_LABELS
-from atrous.errors import ConfigError
+from atrous.errors import CheckpointError, ConfigError, OutputError
 from atrous.inference.predictor import Predictor
 from atrous.jobs.import_weights import ImportConfig, run
 from atrous.jobs.progress import drain
@@ -89,6 +89,58 @@ def test_file_that_does_not_fit_is_reported_and_not_written(voc_shapes, tmp_path
     assert len(said["tensors"]) == len(voc_shapes) * 2 + 1
 
 
+def test_file_that_is_there_is_not_overwritten(tmp_path):
+    path, output = tmp_path / "a.caffemodel", tmp_path / "precious.safetensors"
+    write_caffemodel(path, {"final": [np.zeros((3, 4096, 1, 1), np.float32), np.zeros(3, np.float32)]})
+    output.write_bytes(b"precious")
+    with pytest.raises(
+        OutputError, match=r"precious\.safetensors is there already; add --overwrite or choose"
+    ):
+        drain(run(ImportConfig("caffe", path, output)))
+    assert drain(run(ImportConfig("caffe", path, output, overwrite=True))).exit_code == 1
+    assert output.read_bytes() == b"precious"  # what does not fit replaces nothing
+
+
+def test_another_network_than_the_layers_name_is_noted(tmp_path):
+    path = tmp_path / "a.caffemodel"
+    write_caffemodel(
+        path, {"fc-final": [np.zeros((21, 4096, 1, 1), np.float32)], "ct_conv1_1": [np.zeros(1)]}
+    )
+    result = drain(run(ImportConfig("caffe", path, network="frontend")))
+    assert "Note: the names of its layers are those of dilation8_voc." in result.to_table()
+    assert "Note" not in drain(run(ImportConfig("caffe", path))).to_table()
+    write_caffemodel(
+        path, {"fc-final": [np.zeros((21, 4096, 1, 1), np.float32)], "ctx_conv1_1": [np.zeros(1)]}
+    )
+    with pytest.raises(
+        CheckpointError, match=r"a\.caffemodel has layers of no known network \(2: ctx_conv1_1"
+    ):
+        drain(run(ImportConfig("caffe", path)))
+    result = drain(run(ImportConfig("caffe", path, network="frontend")))
+    assert "Note: the names of its layers are those of no known network." in result.to_table()
+
+
+def test_names_that_would_write_on_the_terminal_are_escaped(tmp_path):
+    path = tmp_path / "vgg.pth"
+    torch.save({"a\n\x1b[31m": torch.zeros(1)}, path)
+    assert "'a\\n\\x1b[31m'" in drain(run(ImportConfig("torchvision", path))).to_table()
+
+
+def test_mean_must_be_finite(tmp_path):
+    path = tmp_path / "a.caffemodel"
+    write_caffemodel(path, {"final": [np.zeros((3, 4096, 1, 1), np.float32)]})
+    with pytest.raises(ConfigError, match=r"mean \(nan, 2\.0, 3\.0\) and std .* give finite numbers"):
+        drain(run(ImportConfig("caffe", path, mean=(float("nan"), 2.0, 3.0))))
+
+
+def test_prediction_from_a_caffemodel_says_how_to_import_it(tmp_path, capsys):
+    (tmp_path / "a.png").touch()
+    path = tmp_path / "a.caffemodel"
+    write_caffemodel(path, {"final": [np.zeros(3, np.float32)]})
+    assert main(["predict", str(tmp_path / "a.png"), "--checkpoint", str(path)]) == 1
+    assert "bring it into one with atrous import caffe" in capsys.readouterr().err
+
+
 def test_torchvision_state_dict_without_vgg16_is_reported(tmp_path):
     path = tmp_path / "resnet.pth"
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
@@ -103,11 +155,14 @@ def test_torchvision_state_dict_without_vgg16_is_reported(tmp_path):
     [
         ({"source": "keras", "network": "dilation8_voc"}, "network and mean are for a .caffemodel; keras"),
         ({"source": "torchvision", "mean": (1.0, 2.0, 3.0)}, "torchvision weights are VGG-16 with a known"),
+        (
+            {"source": "keras", "path": "a.caffemodel"},
+            "a.caffemodel is no file of keras; run atrous import caffe",
+        ),
         ({"source": "caffe", "output": "voc.pth"}, r"voc\.pth is no name of a \.safetensors file"),
     ],
 )
 def test_import_refuses_contradictions(arguments, message, tmp_path):
-    if "output" in arguments:
-        arguments = {**arguments, "output": Path(arguments["output"])}
+    paths = {name: Path(value) for name, value in arguments.items() if name in ("path", "output")}
     with pytest.raises(ConfigError, match=message):
-        ImportConfig(path=tmp_path / "a", **arguments)
+        ImportConfig(**{"path": tmp_path / "a", **arguments, **paths})

@@ -47,7 +47,7 @@ def test_the_same_classes_in_another_order_keep_the_order_of_the_weights(config,
     config = replace(config, init=init)
     trained = load_checkpoint(train(config).checkpoint)
     given = load_checkpoint(init)
-    assert trained.labels["names"] == ["sky", "Ground", "wall"]
+    assert trained.labels["names"] == ["sky", "ground", "wall"]  # in the data's own words
     for name, value in given.tensors.items():
         torch.testing.assert_close(trained.tensors[name], value)
 
@@ -98,7 +98,7 @@ def test_layers_that_know_other_classes_start_fresh(config, tmp_path, names):
     init = start_from(names, tmp_path)
     config = replace(config, init=init)
     said = start_message(config)
-    assert "init.safetensors brings 12 tensors; fresh are front_end.layers.final, context.layers.0" in said
+    assert "brings 12 tensors; these layers start fresh: front_end.layers.final, context.layers.0" in said
     trained, given = load_checkpoint(RunFolder(config.output).model), load_checkpoint(init)
     assert trained.labels["names"] == ["ground", "wall", "sky"]
     first = "front_end.layers.conv1_1.weight"
@@ -110,4 +110,4 @@ def test_layers_that_know_other_classes_start_fresh(config, tmp_path, names):
 
 def test_weights_of_the_same_classes_leave_nothing_fresh(config, tmp_path):
     init = start_from(("ground", "wall", "sky"), tmp_path)
-    assert start_message(replace(config, init=init)).endswith("fresh are nothing")
+    assert start_message(replace(config, init=init)).endswith("nothing starts fresh")

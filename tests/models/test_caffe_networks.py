@@ -12,7 +12,7 @@ FRONT_END = ("conv1_1", "conv5_3", "fc6", "fc7")
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_published_network_is_recognized_by_its_layers(name):
-    assert recognize(released_prototxt(name, 436, 436).shapes) == name
+    assert recognize(released_prototxt(name, 436, 436).shapes, source="a.caffemodel") == name
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,15 @@ def test_published_network_is_recognized_by_its_layers(name):
     ],
 )
 def test_front_end_and_vgg16_are_recognized(layers, name):
-    assert recognize(layers) == name
+    assert recognize(layers, source="a.caffemodel") == name
 
 
 @pytest.mark.parametrize("layers", [("conv1", "res2a_branch1"), (*FRONT_END, "final", "ctx_conv1_1")])
 def test_layers_of_no_known_network_are_listed(layers):
-    with pytest.raises(CheckpointError, match=rf"{len(layers)} layers \({sorted(layers)[0]}, .*--network: "):
-        recognize(layers)
+    with pytest.raises(
+        CheckpointError, match=rf"a.caffemodel has layers of no known network \({len(layers)}: "
+    ):
+        recognize(layers, source="a.caffemodel")
 
 
 @pytest.mark.parametrize(

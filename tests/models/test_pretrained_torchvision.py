@@ -15,7 +15,12 @@ from models.vgg_tensors import FINAL, HEAD, NAMES, random_convolutions, small_fr
 def torchvision_names():
     """The state dict of vgg16 with a classifier of another size."""
     features = torchvision_features(random_convolutions())
-    return {**features, "classifier.0.weight": torch.zeros(4, 4), "classifier.0.bias": torch.zeros(4)}
+    layers = ("classifier.0", "classifier.3")
+    return {
+        **features,
+        **{f"{layer}.weight": torch.zeros(4, 4) for layer in layers},
+        **{f"{layer}.bias": torch.zeros(4) for layer in layers},
+    }
 
 
 def torchvision_responses(state_dict, photo: torch.Tensor, *, padded: bool) -> torch.Tensor:

@@ -34,7 +34,7 @@ def test_probabilities_are_those_of_opencv(name: str, photo: torch.Tensor, tmp_p
     write_caffemodel(path, random_blobs(net.shapes, seed=0))
 
     layers = read_caffemodel(path)
-    assert recognize(layers) == name
+    assert recognize(layers, source="a.caffemodel") == name
     imported = import_network(layers, name=name)
     assert imported.fitted.complete
     assert {line.status for line in imported.fitted.lines} == {"used"}

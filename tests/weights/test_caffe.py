@@ -22,7 +22,8 @@ FORMS = st.fixed_dictionaries(
     }
 )
 BLOBS = arrays.arrays(np.float32, arrays.array_shapes(min_dims=0, max_dims=4, max_side=4))
-LAYERS = st.dictionaries(st.text(max_size=8), st.lists(BLOBS, max_size=3), min_size=1, max_size=4).filter(
+NAMES = st.text(max_size=8).filter(str.isprintable)
+LAYERS = st.dictionaries(NAMES, st.lists(BLOBS, max_size=3), min_size=1, max_size=4).filter(
     lambda layers: any(layers.values())
 )
 

@@ -87,7 +87,10 @@ BROKEN = {
     "no UTF-8": (delimited(100, delimited(1, b"\xff"), delimited(7, ONE)), "a name is no UTF-8"),
     "name of a megabyte": (delimited(100, delimited(1, b"a" * 10**6)), "a name has 1000000 bytes"),
     "two layers of a name": (blob(ONE) * 2, "at byte 20, a second layer with weights is named 'conv'"),
-    "name of two lines": (delimited(100, delimited(1, b"a\nb"), delimited(7, ONE)) * 2, r"named 'a\\nb'"),
+    "name of two lines": (
+        delimited(100, delimited(1, b"a\nb"), delimited(7, ONE)) * 2,
+        r"a name holds what cannot be printed, 'a\\nb'",
+    ),
 }
 FOREIGN = {
     "no layers": (delimited(1, b"net"), "no layer has weights; give the .caffemodel"),

@@ -51,7 +51,7 @@ def number_problems(tallies: Sequence[Tally], root: Path, *, is_fixed: bool) -> 
     held = _listed(first) if first == foreign else f"{_listed(first)} (all masks: {_listed(foreign)})"
     classes = _listed(encoding.values)
     if encoding.ignored:
-        classes += f" and {_listed(encoding.ignored)} is ignored"
+        classes += f" and {_listed(encoding.ignored)} {'is' if len(encoding.ignored) == 1 else 'are'} ignored"
     way_out = "these are the data set's own: put its original masks back"
     if not is_fixed:
         way_out = _way_out(seen, foreign, encoding, mistakes[0].file.suffix.lower())
@@ -66,7 +66,8 @@ def names(paths: Sequence[Path], root: Path) -> tuple[str, ...]:
 
 def also(files: Sequence[str]) -> str:
     """The files after the first, which the sentence has named, or their number, in brackets."""
-    named, rest = files[1:NUM_NAMED], files[NUM_NAMED:]
+    once = list(dict.fromkeys(files))  # splits may share files
+    named, rest = once[1:NUM_NAMED], once[NUM_NAMED:]
     if not named:
         return ""
     return f" (also {', '.join(named)} and {len(rest)} more)" if rest else f" (also {', '.join(named)})"

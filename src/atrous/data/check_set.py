@@ -14,6 +14,7 @@ TRAIN, VAL = "train", "val"
 MOSTLY = 0.5  # of the pixels of a split: so many ignored ones are seldom meant
 SOME = 0.01  # of the crops: so many empty ones cost time
 SHOWN = 4  # classes that a sentence names
+_FOR_TRAINING = (TRAIN, "coco_")  # how splits begin that are there to learn from, as trainval and trainaug
 
 OVERLAPPING = frozenset(
     frozenset(splits)
@@ -83,12 +84,13 @@ def class_problems(tallies: Sequence[Tally]) -> list[Problem]:
         return [Problem("error", "one class", sentence)]
     problems = []
     for tally in tallies:
-        if tally is not train and tally.dataset.label_set == train.dataset.label_set:
+        is_for_training = tally.split.startswith(_FOR_TRAINING)
+        if not is_for_training and tally.dataset.label_set == train.dataset.label_set:
             shown_here = absent & tally.shown
             if shown_here:
                 sentence = (
                     f"{tally.split} shows {_quoted(shown_here, class_names)}, which {TRAIN} never does, so "
-                    f"no network can learn it; move some of these images to {TRAIN}"
+                    f"nothing teaches a network what that is; move some of these images to {TRAIN}"
                 )
                 problems.append(Problem("error", "class missing in train", sentence))
                 absent -= shown_here

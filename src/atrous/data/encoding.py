@@ -64,7 +64,7 @@ class IndexEncoding:
         classes = f"0-{num_classes - 1}" if self.values == tuple(range(num_classes)) else _listed(self.values)
         given = f"holds {_listed(wrong)}, but the classes are {classes}"
         if self.ignored:
-            given += f" and {_listed(self.ignored)} is ignored"
+            given += f" and {_listed(self.ignored)} {'is' if len(self.ignored) == 1 else 'are'} ignored"
         if suffix in {".jpg", ".jpeg"}:
             return f"{given}; JPEG changes the numbers, so store masks as PNG"
         if set(present) <= {0, 255} and num_classes == 2:
@@ -115,7 +115,8 @@ class ColorEncoding:
         )
         codes = np.array([code for code, _ in known], dtype=np.int64)
         labels = np.array([label for _, label in known], dtype=np.uint8)
-        red, green, blue = np.moveaxis(read_color_mask(path).astype(np.int64), 2, 0)
+        pixels = read_color_mask(path, refuse_gray=self.others_ignored)  # else a gray one is all ignored
+        red, green, blue = np.moveaxis(pixels.astype(np.int64), 2, 0)
         raw = red << 16 | green << 8 | blue
         nearest = np.searchsorted(codes, raw).clip(max=len(codes) - 1)
         unknown = codes[nearest] != raw

@@ -69,7 +69,7 @@ def read_index_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     if image.mode not in {"1", "L", "P", "I"} and not image.mode.startswith("I;16"):
         raise DataError(
             f"{path} is a mask with colors ({image.mode}), where one number a pixel is expected; store class "
-            'numbers, or write encoding = "color" and a palette into labels.toml'
+            'numbers, or, with a labels.toml, write encoding = "color" and a palette into it'
         )
     values = np.array(image)
     if values.dtype.itemsize > 1 and values.size and not 0 <= values.min() <= values.max() <= 255:
@@ -80,13 +80,19 @@ def read_index_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     return values.astype(np.uint8)
 
 
-def read_color_mask(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+def read_color_mask(path: Path, *, refuse_gray: bool = False) -> UInt8[np.ndarray, "h w 3"]:
     """Colors (RGB, 0-255) of a mask that tells its classes apart by color.
 
     Raises:
-        DataError: If the file is missing or broken.
+        DataError: If the file is missing or broken, or holds one number a pixel and that is refused.
     """
-    return rgb_from_pillow(_open_upright(path), source=str(path))
+    image = _open_upright(path)
+    if refuse_gray and len(image.getbands()) == 1 and image.mode != "P":
+        raise DataError(
+            f"{path} is a mask without colors ({image.mode}), where colors tell the classes apart; get it as "
+            "the data set has it"
+        )
+    return rgb_from_pillow(image, source=str(path))
 
 
 def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"], label_set: LabelSet) -> None:

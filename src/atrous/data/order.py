@@ -40,6 +40,17 @@ def class_order(given: LabelSet, wanted: LabelSet) -> tuple[int, ...] | None:
     return tuple(wanted_keys.index(each) for each in given_keys)
 
 
+def ordered_like(given: LabelSet, wanted: LabelSet) -> LabelSet | None:
+    """The names and colors of `given` in the order of `wanted`; None unless both have the same classes."""
+    order = class_order(given, wanted)
+    if order is None:
+        return None
+    places = sorted(range(given.num_classes), key=lambda label: order[label])
+    return LabelSet(
+        tuple(given.names[label] for label in places), tuple(given.palette[label] for label in places)
+    )
+
+
 def in_order_of(samples: Samples, label_set: LabelSet) -> Samples:
     """The same samples with the numbers, names and colors of the classes of `label_set`.
 

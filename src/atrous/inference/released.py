@@ -101,8 +101,8 @@ def refuse_protocol(protocol: str, network: DenseNetwork, *, scales: tuple[float
         return
     if scales != (1.0,) or flip:
         raise ConfigError(
-            f'protocol "released" sees an image once, as it is, not at scales {scales} with flip '
-            f'{"on" if flip else "off"}; leave out scales and flip, or take "exact"'
+            'protocol "released" sees an image once, as it is, and not mirrored or at other scales; leave '
+            'out scales and flip, or take "exact"'
         )
     _tile_size(network)
 

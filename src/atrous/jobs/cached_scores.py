@@ -14,6 +14,7 @@ import torch
 from atrous.data.labels import IGNORE
 from atrous.data.loader import index_at, read_ahead
 from atrous.data.samples import Samples
+from atrous.errors import TrainingError
 from atrous.files import write_atomically
 from atrous.inference.machine import Precision
 from atrous.inference.predictor import Predictor
@@ -69,6 +70,12 @@ class ScoreCache:
         sample = self.dataset[index]
         step = -1 if mirrored else 1
         scores = predictor.scores(np.ascontiguousarray(sample.image[:, ::step])).cpu().numpy()
+        largest = np.abs(scores).max()
+        if not largest <= np.finfo(np.float16).max:
+            raise TrainingError(
+                f"the front end gives {sample.name} the score {largest:g}, beyond what is stored (65504); it "
+                "has diverged, or was never trained: train it, or start from one with --init"
+            )
 
         def save(temporary: Path) -> None:
             with temporary.open("wb") as file:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
+from atrous.files import refuse_existing
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class DilateConfig:
     Attributes:
         network: torchvision:NAME, timm:NAME, package.module:callable, a name of the catalog or a checkpoint.
         output: The file to write, dense.safetensors; without it the plan and the proof are only shown.
+        overwrite: Replace the output if it is there already.
         output_stride: Pixels from one cell of the dense map to the next.
         pools: keep them dilated, the same function; or drop them as the paper's ablation, another function.
         head: The map that the head would pool, or the head itself on every cell of it.
@@ -32,6 +34,7 @@ class DilateConfig:
 
     network: Annotated[Positional[str], arg(metavar="NETWORK")]
     output: Annotated[Path | None, arg(aliases=("-o",))] = None
+    overwrite: bool = False
     output_stride: int = 8
     pools: Literal["keep", "drop"] = "keep"
     head: Literal["features", "dense"] = "features"
@@ -105,8 +108,10 @@ def run(config: DilateConfig) -> Job[DilateResult]:
         GeometryError: If it cannot be traced.
         SurgeryError: If it cannot be made dense, with the reasons, or the proof fails.
         CheckpointError: If weights cannot be read or do not fit.
-        OutputError: If the file cannot be written.
+        OutputError: If the file is there already or cannot be written.
     """
+    if config.output is not None:
+        refuse_existing(config.output, overwrite=config.overwrite)
     from atrous.checkpoint import save_checkpoint
     from atrous.models.dilated_classifier import Recipe, to_dilated_checkpoint
     from atrous.models.named import example_of, named_network

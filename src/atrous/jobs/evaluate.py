@@ -17,7 +17,7 @@ class EvaluateConfig:
     """Score a checkpoint on a data set.
 
     Attributes:
-        checkpoint: Made by `atrous train`.
+        checkpoint: Made by `atrous train` or `atrous import`.
         data: Folder of the data set, or builtin:scenes.
         split: Part of it.
         output: Folder for scores.json, scores.txt and confusion.png; nothing is written without it.

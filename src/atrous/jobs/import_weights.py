@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from atrous.errors import ConfigError
+from atrous.errors import CheckpointError, ConfigError
+from atrous.files import refuse_existing
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
     from atrous.models.contract import Normalization
     from atrous.models.vgg_weights import VGGWeights
     from atrous.weights.fit import Line
+
+
+SUFFIXES = {
+    ".caffemodel": "caffe", ".h5": "keras", ".hdf5": "keras", ".pth": "torchvision", ".pt": "torchvision",
+}  # fmt: skip
+"""What writes files with these endings."""
+
+NetworkName = Literal[
+    "auto",
+    "dilation7_kitti",
+    "dilation8_camvid",
+    "dilation8_voc",
+    "dilation10_cityscapes",
+    "frontend",
+    "vgg16",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +43,28 @@ class ImportConfig:
             torchvision: the state dict of vgg16; keras: VGG-16's .h5.
         path: The file.
         output: The file to write, .safetensors; without it only the report is shown.
-        network: What a .caffemodel holds: dilation7_kitti, dilation8_camvid, dilation8_voc,
-            dilation10_cityscapes, frontend or vgg16; told from its layers unless given.
+        overwrite: Replace the output if it is there already.
+        network: What a .caffemodel holds; auto tells it from the names of its layers.
         mean: Blue, green and red (0-255) that a .caffemodel was trained with; the released ones unless given.
+
+    Raises:
+        ConfigError: If the settings contradict each other or the file.
     """
 
     source: Annotated[Positional[Literal["caffe", "torchvision", "keras"]], arg(metavar="SOURCE")]
     path: Annotated[Positional[Path], arg(metavar="FILE")]
     output: Annotated[Path | None, arg(aliases=("-o",))] = None
-    network: str = ""
+    overwrite: bool = False
+    network: NetworkName = "auto"
     mean: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.source != "caffe" and (self.network or self.mean):
+        if self.source != "caffe" and (self.network != "auto" or self.mean):
             raise ConfigError(
                 f"network and mean are for a .caffemodel; {self.source} weights are VGG-16 with a known mean"
             )
+        if (usual := SUFFIXES.get(self.path.suffix, self.source)) != self.source:
+            raise ConfigError(f"{self.path} is no file of {self.source}; run atrous import {usual} on it")
         if self.output is not None and self.output.suffix != ".safetensors":
             raise ConfigError(f"{self.output} is no name of a .safetensors file; give --output one")
 
@@ -56,6 +79,7 @@ class ImportResult:
         normalization: How the network wants its pixels.
         lines: The report, tensor by tensor.
         names: The classes; none for VGG-16.
+        recognized: What the names of the layers say that it is; empty where they were not asked.
     """
 
     config: ImportConfig
@@ -63,6 +87,7 @@ class ImportResult:
     normalization: "Normalization"
     lines: "tuple[Line, ...]"
     names: tuple[str, ...] = ()
+    recognized: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -97,15 +122,14 @@ class ImportResult:
     def to_table(self) -> str:
         """A line a tensor, then what it is."""
         rows = [
-            (line.source, "x".join(map(str, line.shape)), line.target, line.status) for line in self.lines
+            (_printable(line.source), "x".join(map(str, line.shape)), line.target, line.status)
+            for line in self.lines
         ]
         head = ("in the file", "shape", "parameter", "")
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(3)]
         table = [
-            "  ".join(
-                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
-            ).rstrip()
-            for row in [head, *rows]
+            f"{source:<{widths[0]}}  {shape:<{widths[1]}}  {target:<{widths[2]}}  {status}".rstrip()
+            for source, shape, target, status in [head, *rows]
         ]
         return "\n".join([*table, "", *self._sentences()])
 
@@ -117,6 +141,8 @@ class ImportResult:
             f"{self.config.path}: {counted}.",
             f"{self.network}{classes}; {self.normalization.channels} minus {mean}.",
         ]
+        if self.recognized not in ("", self.network):
+            said.append(f"Note: the names of its layers are those of {self.recognized}.")
         if self.exit_code:
             said.append(
                 f"Nothing was written: these are no sound weights of {self.network}, or not all of them."
@@ -133,28 +159,40 @@ def run(config: ImportConfig) -> Job[ImportResult]:
     Raises:
         CheckpointError: If the file cannot be read, or holds no known network.
         ConfigError: If there is no such network.
-        OutputError: If the output cannot be written.
+        OutputError: If the output is there already or cannot be written.
     """
     from atrous.models import vgg_weights
-    from atrous.models.caffe_networks import recognize
     from atrous.weights.caffe import read_caffemodel
     from atrous.weights.files import read_state_dict
     from atrous.weights.keras import read_keras
 
+    if config.output is not None:
+        refuse_existing(config.output, overwrite=config.overwrite)
     yield Progress(0, 1, "import")
     if config.source == "caffe":
-        layers = read_caffemodel(config.path)
-        name = config.network or recognize(layers)
-        is_vgg16 = name == vgg_weights.VGG16
-        result = (
-            _vgg16(config, vgg_weights.from_caffe(layers)) if is_vgg16 else _network(config, layers, name)
-        )
+        result = _caffe(config, read_caffemodel(config.path))
     elif config.source == "torchvision":
         result = _vgg16(config, vgg_weights.from_torchvision(read_state_dict(config.path)))
     else:
         result = _vgg16(config, vgg_weights.from_keras(read_keras(config.path)))
     yield Progress(1, 1, "import")
     return result
+
+
+def _caffe(config: ImportConfig, layers: "dict[str, tuple[Tensor, ...]]") -> ImportResult:
+    """Whatever the layers are, or are said to be."""
+    from atrous.models.caffe_networks import recognize
+    from atrous.models.vgg_weights import VGG16, from_caffe
+
+    try:
+        recognized = recognize(layers, source=str(config.path))
+    except CheckpointError:
+        if config.network == "auto":
+            raise
+        recognized = "no known network"
+    name = recognized if config.network == "auto" else config.network
+    result = _vgg16(config, from_caffe(layers)) if name == VGG16 else _network(config, layers, name)
+    return replace(result, recognized=recognized)
 
 
 def _vgg16(config: ImportConfig, weights: "VGGWeights") -> ImportResult:
@@ -187,3 +225,8 @@ def _network(config: ImportConfig, layers: "dict[str, tuple[Tensor, ...]]", name
     return ImportResult(
         config, name, network.normalization, imported.fitted.lines, names=imported.label_set.names
     )
+
+
+def _printable(name: str) -> str:
+    """A name of a file's as it is, or escaped where it would write on the terminal."""
+    return name if name.isprintable() else ascii(name)

@@ -24,7 +24,7 @@ class PredictConfig:
 
     Attributes:
         images: Image files, folders of them (with all folders inside), or globs.
-        checkpoint: Made by `atrous train`.
+        checkpoint: Made by `atrous train` or `atrous import`.
         output: Folder for the label maps, NAME.png of the image's size with the classes' colors, and the
             overlays, NAME.overlay.jpg; files of a folder keep their place in it.
         overlay: The image under the colors of its labels is written too; --no-overlay leaves it out.

@@ -14,7 +14,7 @@ from torch import Tensor
 from atrous.config import to_toml
 from atrous.data.labels import LabelSet
 from atrous.data.open import open_dataset
-from atrous.data.order import class_order, in_order_of
+from atrous.data.order import in_order_of, ordered_like
 from atrous.data.samples import Samples
 from atrous.errors import CheckpointError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
@@ -96,9 +96,10 @@ def _samples(config: TrainConfig, split: str, known: LabelSet | None) -> Samples
     """A split, in the order of the classes that the run or its starting weights know, if it has the same."""
     assert config.data is not None
     samples = open_dataset(config.data, split)
-    if known is None or (not config.resume and class_order(samples.label_set, known) is None):
-        return samples
-    return in_order_of(samples, known)
+    if known is not None and config.resume:
+        return in_order_of(samples, known)
+    ordered = ordered_like(samples.label_set, known) if known is not None else None
+    return samples if ordered is None else in_order_of(samples, ordered)
 
 
 def _start_network(
@@ -129,8 +130,9 @@ def _start_network(
 
 def _say(start: Start, config: TrainConfig) -> str:
     """What the given weights brought, and what starts anew."""
-    fresh = ", ".join(dict.fromkeys(name.rsplit(".", 1)[0] for name in start.fresh)) or "nothing"
-    return f"{config.init} brings {len(start.loaded)} tensors; fresh are {fresh}"
+    fresh = ", ".join(dict.fromkeys(name.rsplit(".", 1)[0] for name in start.fresh))
+    rest = f"these layers start fresh: {fresh}" if fresh else "nothing starts fresh"
+    return f"{config.init} brings {len(start.loaded)} tensors; {rest}"
 
 
 def frequency_weights(train_set: Samples) -> Job[Tensor]:

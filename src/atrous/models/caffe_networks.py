@@ -41,8 +41,8 @@ class Imported:
     fitted: Fitted
 
 
-def recognize(layers: Collection[str]) -> str:
-    """One of `KNOWN`, from the names of the layers that have blobs.
+def recognize(layers: Collection[str], *, source: str) -> str:
+    """One of `KNOWN`, from the names of the layers that have blobs; `source` names the file in messages.
 
     Raises:
         CheckpointError: If the names are those of none.
@@ -58,7 +58,7 @@ def recognize(layers: Collection[str]) -> str:
         return VGG16
     shown = ", ".join(sorted(layers)[:_SHOWN])
     raise CheckpointError(
-        f"{len(layers)} layers ({shown}, ...) are those of no known network; name one by --network: "
+        f"{source} has layers of no known network ({len(layers)}: {shown}, ...); name one by --network: "
         f"{', '.join(KNOWN)}"
     )
 
@@ -121,6 +121,7 @@ def _num_classes(layers: Mapping[str, Sequence[Tensor]], final: str, *, name: st
             f"{', '.join(KNOWN)}"
         )
     shape = tuple(layers[final][0].shape)
+    shape = shape[2:] if shape[:2] == (1, 1) else shape  # an inner product in four legacy dimensions
     if len(shape) < 2 or not 1 <= shape[0] <= MAX_CLASSES:
         raise CheckpointError(
             f"layer {final} has weights {shape}; {name} wants (classes, 4096, 1, 1) there, with 1 to "

@@ -1,5 +1,6 @@
 """What every network of the catalog is: images in, logits at 1/output_stride out, and where they lie."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +9,7 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from atrous.errors import CheckpointError
+from atrous.errors import CheckpointError, ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,12 @@ class Normalization:
     mean: tuple[float, float, float]
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     channels: Literal["RGB", "BGR"] = "RGB"
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise ConfigError(
+                f"mean {self.mean} and std {self.std} normalize nothing; give finite numbers, stds above 0"
+            )
 
     def apply(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Images (b, 3, h, w) as the network wants them, from RGB in 0-255."""
@@ -45,11 +52,12 @@ class Normalization:
             channels = fields["channels"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"a normalization needs mean, std and channels, not {fields}") from error
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0 or channels not in ("RGB", "BGR"):
-            raise CheckpointError(
-                f"a normalization has three means, three positive stds, RGB or BGR, not {fields}"
-            )
-        return cls(mean=mean, std=std, channels=channels)
+        if len(mean) != 3 or len(std) != 3 or channels not in ("RGB", "BGR"):
+            raise CheckpointError(f"a normalization has three means, three stds, RGB or BGR, not {fields}")
+        try:
+            return cls(mean=mean, std=std, channels=channels)
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from error
 
 
 IMAGENET_BGR = Normalization((103.939, 116.779, 123.68), channels="BGR")  # VGG's means, Simonyan & Zisserman

@@ -71,6 +71,7 @@ class FrontEnd(DenseNetwork):
         if padding not in ("none", "same"):
             raise ConfigError(f'the padding of a front end is "none" or "same", not "{padding}"')
         padded = padding == "same"
+        self.is_unpadded = not padded
         self.num_classes = num_classes
         self.normalization = IMAGENET_BGR
         self.geometry = LogitGeometry(OUTPUT_STRIDE, CENTER, RECEPTIVE_FIELD, 0 if padded else MARGIN)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from atrous.checkpoint import load_checkpoint, load_header
 from atrous.data.labels import LabelSet
+from atrous.data.order import ordered_like
 from atrous.errors import CheckpointError
 from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization
 from atrous.models.dilated_net import DilatedNet
@@ -15,6 +16,7 @@ from atrous.models.vgg_weights import (
     HEAD,
     VGG16,
     VGGWeights,
+    fold_normalization,
     from_caffe,
     from_caffe_names,
     from_keras,
@@ -52,7 +54,11 @@ def starting_classes(path: Path | None) -> LabelSet | None:
 
 
 def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None = None) -> Start:
-    """Load starting weights into a network, and use the normalization that they were trained with; in place.
+    """Load starting weights into a network, in place, so that they do what they did where they come from.
+
+    They may have been trained on pixels normalized another way. Where nothing pads the first layer, that is
+    folded into it, and the network keeps its own mean, such as that of the data set it was published for;
+    elsewhere the network takes over the weights' normalization.
 
     The file is one of:
 
@@ -73,27 +79,48 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
     """
     tensors, normalization = _read(path)
     known = starting_classes(path)
-    other_classes = bool(known and label_set and label_set.is_named and known.names != label_set.names)
+    other_classes = bool(
+        known and label_set and label_set.is_named and ordered_like(label_set, known) != label_set
+    )
     if other_classes or network.misfits(tensors):
-        front_end, prefix = network, ""
-        if isinstance(network, DilatedNet):
-            front_end, prefix = network.front_end, _FRONT_END
+        front_end, prefix = _front_end_of(network)
         found = _for_front_end(front_end, tensors, source=str(path), other_classes=other_classes)
         tensors = {f"{prefix}{name}": value for name, value in found.items()}
-    network.load_state_dict(tensors, strict=False)
     if normalization is not None:
-        network.use_normalization_(normalization)
+        tensors = _renormalized_(network, tensors, given=normalization)
+    network.load_state_dict(tensors, strict=False)
     return Start(
         loaded=tuple(tensors),
         fresh=tuple(name for name, _ in network.named_parameters() if name not in tensors),
     )
 
 
+def _renormalized_(
+    network: DenseNetwork, tensors: dict[str, Tensor], *, given: Normalization
+) -> dict[str, Tensor]:
+    """Tensors for the network's own normalization where that can be exact; else it gets the given one."""
+    front_end, prefix = _front_end_of(network)
+    weight, bias = (f"{prefix}layers.conv1_1.{kind}" for kind in ("weight", "bias"))
+    if isinstance(front_end, FrontEnd) and front_end.is_unpadded and weight in tensors:
+        folded = fold_normalization(
+            tensors[weight], tensors[bias], given=given, wanted=front_end.normalization
+        )
+        return {**tensors, weight: folded[0], bias: folded[1]}
+    network.use_normalization_(given)
+    return tensors
+
+
+def _front_end_of(network: DenseNetwork) -> tuple[DenseNetwork, str]:
+    """The part below a context module, and what its tensors' names begin with."""
+    if isinstance(network, DilatedNet):
+        return network.front_end, _FRONT_END
+    return network, ""
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], Normalization | None]:
     """Tensors, VGG-16's by Caffe's names, and their normalization; None of a plain state dict."""
-    if path.suffix in (".caffemodel", ".h5"):
-        weights = _read_foreign_vgg(path)
-        return weights.fitted.tensors, weights.normalization
+    if path.suffix in (".caffemodel", ".h5", ".hdf5"):
+        return _sound(_read_foreign_vgg(path), path)
     header = load_header(path) if path.suffix == ".safetensors" else {}
     if header and header.get("weights") != VGG16:
         checkpoint = load_checkpoint(path)
@@ -106,11 +133,23 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Normalization | None]:
         weights = from_caffe_names(tensors, normalization=given)
     else:
         return tensors, None
+    return _sound(weights, path)
+
+
+def _sound(weights: VGGWeights, path: Path) -> tuple[dict[str, Tensor], Normalization]:
+    """Tensors and normalization of a file without faults; a head of another size is none, it starts fresh."""
+    for line in weights.fitted.lines:
+        other_head = line.status == "wrong shape" and line.target.startswith(HEAD)
+        if line.status not in ("used", "unused") and not other_head:
+            raise CheckpointError(
+                f"{path} holds no sound weights of VGG-16: {line.source} ({line.target}) is {line.status}; "
+                "`atrous import` lists every tensor of it"
+            )
     return weights.fitted.tensors, weights.normalization
 
 
 def _read_foreign_vgg(path: Path) -> VGGWeights:
-    if path.suffix == ".h5":
+    if path.suffix != ".caffemodel":
         from atrous.weights.keras import read_keras
 
         return from_keras(read_keras(path))
@@ -118,7 +157,7 @@ def _read_foreign_vgg(path: Path) -> VGGWeights:
     from atrous.weights.caffe import read_caffemodel
 
     layers = read_caffemodel(path)
-    if (name := recognize(layers)) != VGG16:
+    if (name := recognize(layers, source=str(path))) != VGG16:
         raise CheckpointError(
             f"{path} holds {name}, not VGG-16; run `atrous import caffe {path} -o FILE.safetensors`, and "
             "start from that file"

@@ -99,9 +99,12 @@ class WireReader:
         if field.stop - field.start > _LONGEST_TEXT:
             raise broken(f"a name has {field.stop - field.start} bytes", at=field.start)
         try:
-            return self.content[field.start : field.stop].decode()
+            text = self.content[field.start : field.stop].decode()
         except UnicodeDecodeError as error:
             raise broken("a name is no UTF-8", at=field.start) from error
+        if not text.isprintable():
+            raise broken(f"a name holds what cannot be printed, {ascii(text)[:60]}", at=field.start)
+        return text
 
     def integer(self, field: Field) -> int:
         """A signed integer.
