@@ -165,7 +165,7 @@ def test_layers_have_the_names_of_the_prototxt(name, prefix, final, expected):
 
 @pytest.mark.parametrize("name", ["frontend_light", pytest.param("dilation8_camvid", marks=pytest.mark.slow)])
 def test_loss_starts_at_about_ln_c(name, shared_weights, shared_data):
-    """Of a front end with ImageNet's convolutions, on a street; fc6 and fc7 fresh, the last layer N(0, 0.001)."""
+    """Of a front end with ImageNet's convolutions on a street; fc6, fc7 fresh, the last layer N(0, 0.001)."""
     torch.manual_seed(0)
     network = build_network(name, num_classes=11)
     initialize_(network, shared_weights / "vgg16_imagenet_conv.safetensors")
