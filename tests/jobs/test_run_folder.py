@@ -138,7 +138,7 @@ def test_log_is_what_the_curves_read(folder):
 def test_a_finished_stage_keeps_its_model_and_drops_its_scores(folder):
     save_some_model(folder, seed=1)
     (folder.scores / "abc").mkdir(parents=True)
-    (folder.scores / "abc/000000.npz").write_bytes(b"scores")
+    (folder.scores / "abc/000000.safetensors").write_bytes(b"scores")
     folder.finish_stage("context")
     save_some_model(folder, seed=2)  # of the next stage
     assert load_checkpoint(folder.stage_model("context")).progress == {"seed": 1}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import load_file, save_file
 
 from atrous.data.labels import IGNORE
 from atrous.data.loader import index_at, read_ahead
@@ -54,7 +55,7 @@ class ScoreCache:
 
     def path(self, index: int, *, mirrored: bool) -> Path:
         """File of one sample."""
-        return self.folder / f"{index:06d}{'m' if mirrored else ''}.npz"
+        return self.folder / f"{index:06d}{'m' if mirrored else ''}.safetensors"
 
     def fill(self, front_end: DenseNetwork, *, mirror: bool, device: str, precision: Precision) -> Job[None]:
         """Compute what is missing."""
@@ -77,11 +78,12 @@ class ScoreCache:
                 "has diverged, or was never trained: train it, or start from one with --init"
             )
 
-        def save(temporary: Path) -> None:
-            with temporary.open("wb") as file:
-                np.savez(file, scores=scores.astype(np.float16), labels=sample.labels[:, ::step])
-
-        write_atomically(path, save)
+        # Not npz: numpy parses its headers as Python, which in Python 3.11 only one thread may do at a time.
+        arrays = {
+            "scores": np.ascontiguousarray(scores, np.float16),  # safetensors takes the memory as it lies
+            "labels": np.ascontiguousarray(sample.labels[:, ::step]),
+        }
+        write_atomically(path, lambda temporary: save_file(arrays, temporary))
 
     def examples(self, stage: Stage, *, numbers: range, seed: int) -> Iterator[Example]:
         """Batches of score crops (b, k, y, x) and the labels that count."""
@@ -100,8 +102,8 @@ class ScoreCache:
         generator = np.random.default_rng((seed, 1, position))
         index = index_at(position, num_samples=len(self.dataset), seed=seed)
         mirrored = stage.mirror and bool(generator.random() < 0.5)
-        with np.load(self.path(index, mirrored=mirrored)) as stored:
-            scores, labels = stored["scores"].astype(np.float32), stored["labels"]
+        stored = load_file(self.path(index, mirrored=mirrored))
+        scores, labels = stored["scores"].astype(np.float32), stored["labels"]
         for axis, crop in enumerate(stage.crop_size):
             cells, size = -(-crop // self.stride), scores.shape[1 + axis]
             start = int(generator.integers(min(0, size - cells), max(0, size - cells) + 1))
