@@ -1,0 +1,165 @@
+"""From features to a lattice: each kernel's part on a thread of its own, then all joined."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int32, Int64
+from torch import Tensor
+
+from atrous.crf.filters import Normalization, check_finite, exponents
+from atrous.crf.lattice import Lattice
+from atrous.crf.lattice_build import enclose, find_neighbors
+from atrous.crf.lattice_rows import (
+    blur_mass,
+    blur_rows,
+    finish_shares_,
+    slice_mass,
+    tally,
+    transpose_shares,
+)
+from atrous.crf.products import SparseMatrix
+from atrous.errors import ShapeError
+
+LARGEST_KEY = 1 << 30  # a vertex and its neighbors then fit int32
+LARGEST_SINGLE = 1 << 12  # bandwidths; up to here single precision places a point to a thousandth
+MOST_ENTRIES = (1 << 31) - 1  # of a matrix with 32-bit indices
+
+Rows = tuple[
+    Int32[np.ndarray, "_"], Int32[np.ndarray, "_"], Float[np.ndarray, "_"]
+]  # starts, columns, values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shares:
+    """How the pixels of an image are shared out to vertices, in columns that belong to one kernel each."""
+
+    corners: Int32[np.ndarray, "n entries"]
+    shares: Float[np.ndarray, "n entries"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What one kernel adds to a lattice.
+
+    Attributes:
+        first: Its first column of the shares.
+        down: Its matrix that splats.
+        blurs: One a direction.
+        after: The scale of each pixel after the filter.
+        ratio: The same by the scale before it.
+    """
+
+    first: int
+    down: Rows
+    blurs: tuple[Rows, ...]
+    after: Float[np.ndarray, " n"]
+    ratio: Float[np.ndarray, " n"]
+
+
+def build_lattice(features: Sequence[Float[Tensor, "_ n"]], *, normalization: Normalization) -> Lattice:
+    """The lattice of each set of features, in their precision and on their device; it is built on the CPU.
+
+    The first call in a new environment compiles its loops, which takes about 5 seconds, kept where possible.
+
+    Args:
+        features: For each kernel, features (f, n) divided by their bandwidths.
+        normalization: See `exponents`.
+
+    Raises:
+        ShapeError: If features are not finite, too large, or too many for 32-bit indices.
+        ConfigError: If there is no such normalization.
+    """
+    num_pixels = features[0].shape[1]
+    widths = [len(points) + 1 for points in features]
+    if num_pixels * sum(widths) > MOST_ENTRIES:
+        raise ShapeError(
+            f"{num_pixels} pixels with {sum(widths)} vertices each are too many for one lattice; give a part "
+            f"of the image, or fewer features"
+        )
+    arrays = [_checked(points) for points in features]
+    shape = (num_pixels, sum(widths))
+    shares = _Shares(np.empty(shape, np.int32), np.empty(shape, arrays[0].dtype))
+    firsts = np.cumsum([0, *widths[:-1]]).tolist()
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        build = partial(_build_part, shares=shares, powers=exponents(normalization))
+        parts = list(pool.map(build, arrays, firsts))
+        offsets = np.cumsum([0, *(len(part.down[0]) - 1 for part in parts)]).tolist()
+        list(pool.map(partial(_finish_part_, shares=shares), parts, offsets[:-1]))
+    return _to_lattice(parts, shares, features[0].device)
+
+
+def _build_part(
+    features: Float[np.ndarray, "d n"], first: int, *, shares: _Shares, powers: tuple[float, float]
+) -> _Part:
+    """One kernel's part; fills in its columns of the shares. Without torch, which has threads of its own."""
+    num_dims, dtype = len(features), features.dtype
+    wild = np.abs(features).max() >= LARGEST_SINGLE
+    exact = features.astype(np.float64) if wild else features
+    rough = exact if wild else features.astype(np.float32)
+    multipliers = _multipliers(num_dims)
+    table = enclose(exact, rough, multipliers, shares.corners, shares.shares, first)
+    above, below = find_neighbors(table, multipliers)
+    starts, mass = tally(shares.corners, shares.shares, first, above)
+    mass = blur_mass(mass, above, below)
+    gain = 1 / (1 + 2.0**-num_dims)  # brings the value at distance zero to about one, as in pydensecrf
+    degrees = gain * slice_mass(shares.corners, shares.shares, first, num_dims + 1, mass)
+    before, after = ((math.sqrt(gain) * degrees**power).astype(dtype) for power in powers)
+    columns, values = transpose_shares(shares.corners, shares.shares, first, starts, before)
+    blurs = tuple(_blur(up, down, dtype) for up, down in zip(above, below, strict=True))
+    return _Part(first, (starts, columns, values), blurs, after, after / before)
+
+
+def _blur(above: Int32[np.ndarray, " m"], below: Int32[np.ndarray, " m"], dtype: np.dtype) -> Rows:
+    """One at a vertex and a half at each of its two neighbors."""
+    starts, columns = blur_rows(above, below)
+    values = np.full(len(columns), 0.5, dtype)
+    values[starts[:-1]] = 1
+    return starts, columns, values
+
+
+def _finish_part_(part: _Part, offset: int, *, shares: _Shares) -> None:
+    """Make the kernel's shares rows of a lattice where its vertices start at `offset`."""
+    finish_shares_(shares.corners, shares.shares, part.first, len(part.blurs), offset, part.after)
+
+
+def _to_lattice(parts: Sequence[_Part], shares: _Shares, device: torch.device) -> Lattice:
+    """The arrays as tensors."""
+    num_pixels, width = shares.corners.shape
+    starts = np.arange(num_pixels + 1, dtype=np.int32) * np.int32(width)
+    ratios = tuple(torch.from_numpy(part.ratio).to(device) for part in parts)
+    return Lattice(
+        downs=tuple(_matrix(part.down, device) for part in parts),
+        blurs=tuple(tuple(_matrix(blur, device) for blur in part.blurs) for part in parts),
+        up=_matrix((starts, shares.corners.reshape(-1), shares.shares.reshape(-1)), device),
+        ratios=None if all((ratio == 1).all() for ratio in ratios) else ratios,
+    )
+
+
+def _matrix(rows: Rows, device: torch.device) -> SparseMatrix:
+    return SparseMatrix(*(torch.from_numpy(part).to(device) for part in rows))
+
+
+def _multipliers(num_dims: int) -> Int64[np.ndarray, " coordinates"]:
+    """Random odd factors of a hash; the coordinate that all others determine has no part in it."""
+    factors = np.random.default_rng(0).integers(-(1 << 62), 1 << 62, num_dims + 1) | 1
+    factors[-1] = 0
+    return factors
+
+
+def _checked(points: Float[Tensor, "f n"]) -> Float[np.ndarray, "f n"]:
+    """Features as an array that the compiled loops can take."""
+    largest = check_finite(points)
+    num_dims = len(points)
+    # Bounds the sum of all features times their scales, which is the largest coordinate of a vertex.
+    reach = (num_dims + 1) * (2 + math.log(num_dims))
+    if largest * reach > LARGEST_KEY:
+        raise ShapeError(
+            f"features reach {largest:.3g} bandwidths, where the lattice has {LARGEST_KEY / reach:.3g}; give "
+            f"larger sigmas, or features nearer to zero"
+        )
+    return points.detach().cpu().contiguous().numpy()
