@@ -132,10 +132,10 @@ def test_a_foreign_safetensors_file_is_no_checkpoint(metadata, path):
 
 
 def test_a_newer_checkpoint_is_refused_by_its_version(path):
-    save_tensors(path, TENSORS, {"format_version": 2})
+    save_tensors(path, TENSORS, {"format_version": 3})
     with pytest.raises(CheckpointError) as caught:
         load_checkpoint(path)
-    assert one_line(caught) == f"{path} has checkpoint format 2, this atrous reads 1; upgrade atrous"
+    assert one_line(caught) == f"{path} has checkpoint format 3, this atrous reads 2; upgrade atrous"
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,22 @@ from torch import Tensor
 from atrous.errors import CheckpointError
 from atrous.files import write_atomically
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no CRF
 HEADER = "atrous"
+_CRF = "crf."  # what the names of a learned CRF's tensors begin with
 _WAYS_OUT = {
     ".caffemodel": "bring it into one with atrous import caffe",
     ".h5": "bring it into one with atrous import keras",
     ".pth": "bring VGG-16 into one with atrous import torchvision",
 }
-_FIELDS = {"network": str, "arguments": dict, "labels": dict, "normalization": dict, "progress": dict}
+_FIELDS = {
+    "network": str,
+    "arguments": dict,
+    "labels": dict,
+    "normalization": dict,
+    "progress": dict,
+    "crf": dict,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class Checkpoint:
         normalization: `Normalization.to_dict()`.
         progress: How it was trained: stage, steps, scores, versions; anything that JSON can say.
         tensors: State dict of the network.
+        crf: Settings of a CRF that refines the network's scores, see `atrous.crf.stored`; empty without one.
+        crf_tensors: State dict of a learned one.
     """
 
     network: str
@@ -43,6 +53,8 @@ class Checkpoint:
     normalization: dict[str, Any]
     tensors: dict[str, Tensor]
     progress: dict[str, Any] = field(default_factory=dict)
+    crf: dict[str, Any] = field(default_factory=dict)
+    crf_tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -58,8 +70,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "labels": checkpoint.labels,
         "normalization": checkpoint.normalization,
         "progress": checkpoint.progress,
+        "crf": checkpoint.crf,
     }
-    save_tensors(path, checkpoint.tensors, header)
+    learned = {f"{_CRF}{name}": value for name, value in checkpoint.crf_tensors.items()}
+    save_tensors(path, {**checkpoint.tensors, **learned}, header)
 
 
 def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
@@ -78,12 +92,18 @@ def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
         raise CheckpointError(
             f"{path} has checkpoint format {version}, this atrous reads {FORMAT_VERSION}; upgrade atrous"
         )
+    header = {"crf": {}, **header}  # format 1
     for name, kind in _FIELDS.items():
         if not isinstance(header.get(name), kind):
             raise CheckpointError(
                 f"{path} has no {name} in its header that atrous could have written; make it anew"
             )
-    return Checkpoint(tensors=tensors, **{name: header[name] for name in _FIELDS})
+    learned = {name.removeprefix(_CRF): value for name, value in tensors.items() if name.startswith(_CRF)}
+    return Checkpoint(
+        tensors={name: value for name, value in tensors.items() if not name.startswith(_CRF)},
+        crf_tensors=learned,
+        **{name: header[name] for name in _FIELDS},
+    )
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from atrous.data.images import read_image
 from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, ConfigError, DataError, ShapeError
 from atrous.inference.predictor import Predictor
+from atrous.inference.views import Views
 from atrous.models.catalog import build_network, to_checkpoint
 from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
 from inference.networks import narrow_front_end
@@ -137,7 +138,7 @@ def test_the_released_margin_fits_images_smaller_than_itself(size):
 @pytest.mark.parametrize(("scales", "flip"), [((1.0,), True), ((0.5,), False), ((0.7, 1.0, 1.6), True)])
 def test_flips_and_scales_are_averaged(build, scales, flip):
     network, image = build(), picture(14, 11)
-    prediction = Predictor(network, device="cpu", scales=scales, flip=flip)(image)
+    prediction = Predictor(network, device="cpu", views=Views(scales, flip))(image)
     expected = np.mean(
         [
             probabilities_of_view(network, image, scale, mirrored=mirrored)
@@ -151,7 +152,7 @@ def test_flips_and_scales_are_averaged(build, scales, flip):
 
 
 def test_a_tiny_scale_leaves_at_least_a_pixel():
-    prediction = Predictor(compact_network(), device="cpu", scales=(0.01,))(picture(5, 9))
+    prediction = Predictor(compact_network(), device="cpu", views=Views((0.01,)))(picture(5, 9))
     assert prediction.label_map.shape == (5, 9)
 
 
@@ -270,8 +271,6 @@ def test_predictor_refuses_a_missing_or_broken_checkpoint(tmp_path, tiny_checkpo
     ("wrong", "message"),
     [
         ({"label_set": LabelSet(("a", "b"))}, "2 label names for a network of 3 classes"),
-        ({"scales": ()}, "positive factors below 10, at least one"),
-        ({"scales": (1.0, 0.0)}, "positive factors"),
         ({"device": "abacus"}, "not on this machine"),
     ],
 )

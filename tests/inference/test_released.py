@@ -12,6 +12,7 @@ from torch import nn
 from atrous.errors import ConfigError
 from atrous.inference.predictor import Predictor
 from atrous.inference.released import Tile, plan_tiles, refuse_protocol
+from atrous.inference.views import Views
 from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.context import ContextModule
 from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
@@ -246,11 +247,11 @@ def test_released_protocol_in_bfloat16_is_close():
     assert 0 < difference.max() < 0.05
 
 
-@pytest.mark.parametrize("views", [{"scales": (0.5, 1.0)}, {"scales": (2.0,)}, {"flip": True}])
+@pytest.mark.parametrize("views", [Views((0.5, 1.0)), Views((2.0,)), Views(flip=True)], ids=str)
 def test_released_protocol_refuses_several_views(views):
     network = build(Small, tile_size=(30, 30))
     with pytest.raises(ConfigError, match=r"sees an image once, as it is, .*; leave out scales and flip"):
-        Predictor(network, device="cpu", protocol="released", **views)
+        Predictor(network, device="cpu", protocol="released", views=views)
 
 
 def test_released_protocol_refuses_a_network_without_tiles():
@@ -260,4 +261,4 @@ def test_released_protocol_refuses_a_network_without_tiles():
 
 def test_a_protocol_that_is_unknown_is_refused():
     with pytest.raises(ConfigError, match='no protocol "caffe"; take "exact" or "released"'):
-        refuse_protocol("caffe", Small(NUM_CLASSES), scales=(1.0,), flip=False)
+        refuse_protocol("caffe", Small(NUM_CLASSES), views=Views())

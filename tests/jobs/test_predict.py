@@ -10,10 +10,14 @@ from PIL import Image
 from atrous.checkpoint import save_checkpoint
 from atrous.errors import ConfigError, DataError, OutputError
 from atrous.inference.predictor import Predictor
+from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.predict import PredictConfig, plan_outputs, run
 from atrous.jobs.progress import drain
 from atrous.models.catalog import build_network, to_checkpoint
 from atrous.models.released import RELEASED_LABELS
+
+CPU = InferenceSettings(device="cpu")
+RELEASED = replace(CPU, protocol="released")
 
 
 @pytest.fixture
@@ -25,7 +29,7 @@ def photo(tmp_path: Path) -> Path:
 
 def config(tmp_path: Path, checkpoint: Path, *images: Path | str) -> PredictConfig:
     return PredictConfig(
-        tuple(map(str, images)), checkpoint=checkpoint, output=tmp_path / "out", device="cpu"
+        tuple(map(str, images)), checkpoint=checkpoint, output=tmp_path / "out", inference=CPU
     )
 
 
@@ -94,11 +98,11 @@ def test_predict_goes_on_after_a_broken_image_and_names_it(tmp_path, tiny_checkp
 
 
 def test_predict_asks_for_the_protocol(tmp_path, tiny_checkpoint, photo):
-    settings = replace(config(tmp_path, tiny_checkpoint, photo), protocol="released")
+    settings = replace(config(tmp_path, tiny_checkpoint, photo), inference=RELEASED)
     with pytest.raises(ConfigError, match="this network was not published with one"):
         drain(run(settings))
     with pytest.raises(ConfigError, match="leave out scales and flip"):
-        drain(run(replace(settings, flip=True)))
+        drain(run(replace(settings, inference=replace(RELEASED, flip=True))))
 
 
 @pytest.mark.slow
@@ -111,7 +115,7 @@ def test_predict_in_the_tiles_of_camvid(tmp_path):
     pixels = np.random.default_rng(3).integers(0, 256, (48, 64, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "small.png")
     settings = config(tmp_path, checkpoint, tmp_path / "small.png")
-    drain(run(replace(settings, save_probabilities=True, protocol="released")))
+    drain(run(replace(settings, save_probabilities=True, inference=RELEASED)))
     checkpoint.unlink()  # half a gigabyte
 
     mean = np.array([110.70313206, 108.77808759, 105.41212523], np.float32)  # FACTS section 5: B, G, R

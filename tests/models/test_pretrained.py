@@ -142,8 +142,8 @@ def test_the_state_of_a_run_is_no_starting_point(tmp_path):
 
 
 def test_a_newer_checkpoint_is_refused_by_name(tmp_path):
-    save_tensors(tmp_path / "a.safetensors", CompactFrontEnd(3).state_dict(), {"format_version": 2})
-    with pytest.raises(CheckpointError, match="has checkpoint format 2, this atrous reads 1; upgrade atrous"):
+    save_tensors(tmp_path / "a.safetensors", CompactFrontEnd(3).state_dict(), {"format_version": 3})
+    with pytest.raises(CheckpointError, match="has checkpoint format 3, this atrous reads 2; upgrade atrous"):
         initialize_(CompactFrontEnd(3), tmp_path / "a.safetensors")
 
 

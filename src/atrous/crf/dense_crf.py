@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atrous.config import to_dict
 from atrous.crf.filters import Normalization, exponents
-from atrous.crf.inference_steps import mean_field
+from atrous.crf.inference_steps import build_filters, mean_field, refine_logits
 from atrous.crf.kernels import Bilateral, Gaussian, Kernel, Spatial
 from atrous.errors import CheckpointError, ConfigError
 
@@ -63,6 +63,20 @@ class DenseCRF:
                 num_steps=self.num_steps,
                 normalization=self.normalization,
                 compatibility=self.costs(logits),
+            )
+
+    def refine(
+        self, logits: Float[Tensor, "b k *spatial"], images: Real[Tensor, "..."] | None = None
+    ) -> Float[Tensor, "b k *spatial"]:
+        """The logarithms of the same up to a constant a pixel: refined scores, as `CRFRNN` gives them."""
+        with torch.autocast(logits.device.type, enabled=False):
+            precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            return refine_logits(
+                precise,
+                build_filters(precise, images, kernels=self.kernels, normalization=self.normalization),
+                weights=precise.new_tensor([kernel.weight for kernel in self.kernels]),
+                compatibility=self.costs(precise),
+                num_steps=self.num_steps,
             )
 
     def costs(self, logits: Float[Tensor, "b k *spatial"]) -> Float[Tensor, "..."] | None:

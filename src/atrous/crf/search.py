@@ -6,8 +6,8 @@ holdout set; the smoothness kernel hardly matters there, so here it is left to t
 
 import itertools
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from atrous.crf.dense_crf import DenseCRF
 from atrous.crf.inference_steps import build_filters, refine_logits
-from atrous.crf.kernels import Bilateral, Kernel, PerAxis, Spatial
+from atrous.crf.search_points import Point, plan_blocks, plan_grid, plan_neighbors, settings_at
 from atrous.errors import ConfigError
 
 WIDEST_STEP = 0.5  # octaves, of the local search: a factor of 1.41
@@ -24,32 +24,48 @@ FINEST_STEP = 0.125  # a factor of 1.09, below which scores hardly change
 
 Example = tuple[Float[Tensor, "k *spatial"], UInt8[np.ndarray, "h w c"] | Real[Tensor, "c *spatial"]]
 Score = Callable[[list[np.ndarray]], float]
-Point = tuple[float, ...]  # octaves above the start: of all bandwidths, then of all weights
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Settings, and what they score."""
+    """Settings, and what they score; None for the logits as they are."""
 
-    crf: DenseCRF
+    crf: DenseCRF | None
     score: float
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found.
+    """What a search found, or has found so far.
 
     Attributes:
-        crf: The best settings tried.
-        score: Theirs.
         score_without: Of the logits as they are. Where it is not below `score`, no CRF helps: see `helps`.
         trials: All settings tried, in order.
     """
 
-    crf: DenseCRF
-    score: float
     score_without: float
     trials: tuple[Trial, ...]
+
+    @classmethod
+    def of(cls, tried: Sequence[Trial]) -> "SearchResult":
+        """The result of what `try_parameters` yielded, at least two trials."""
+        return cls(tried[0].score, tuple(tried[1:]))
+
+    @property
+    def best(self) -> Trial:
+        """Of equally good ones the first tried."""
+        return max(self.trials, key=lambda trial: trial.score)
+
+    @property
+    def crf(self) -> DenseCRF:
+        """The best settings tried."""
+        assert self.best.crf is not None
+        return self.best.crf
+
+    @property
+    def score(self) -> float:
+        """Theirs."""
+        return self.best.score
 
     @property
     def helps(self) -> bool:
@@ -64,18 +80,13 @@ def search_parameters(
     start: DenseCRF | None = None,
     octaves: Sequence[float] = (-1.0, 0.0, 1.0),
     budget: int = 100,
-    known: Sequence[Trial] = (),
 ) -> SearchResult:
     """The best settings of a dense CRF on examples with known answers; `try_parameters`, run to its end.
 
     Look at `SearchResult.helps` before you use them.
     """
-    steps = try_parameters(examples, score=score, start=start, octaves=octaves, budget=budget, known=known)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    trials = try_parameters(examples, score=score, start=start, octaves=octaves, budget=budget)
+    return SearchResult.of(list(trials))
 
 
 def try_parameters(
@@ -85,13 +96,13 @@ def try_parameters(
     start: DenseCRF | None = None,
     octaves: Sequence[float] = (-1.0, 0.0, 1.0),
     budget: int = 100,
-    known: Sequence[Trial] = (),
-) -> Generator[Trial, None, SearchResult]:
-    """Search, and yield every trial; steps, normalization and compatibility stay those of the start.
+) -> Iterator[Trial]:
+    """Search, and yield every trial, the first of them without a CRF; see `SearchResult.of`.
 
     First all combinations of the `Bilateral` kernels' bandwidths and weights on a grid (of all kernels' where
     none is bilateral); then, from the best, each parameter of each kernel up and down by a factor, as long as
-    this helps, with factors of 1.41, 1.19 and 1.09. Without randomness: the same examples, the same trials.
+    this helps, with factors of 1.41, 1.19 and 1.09. Steps, normalization and compatibility stay those of the
+    start. Without randomness: the same examples, the same trials.
     Memory holds one lattice and, for each of the settings that share it, a byte a pixel of all examples.
 
     Args:
@@ -103,8 +114,6 @@ def try_parameters(
         start: What the search starts from, a `DenseCRF()` unless given.
         octaves: Powers of two by which the grid scales the start's parameters, along with 0.
         budget: Most settings to try, those of the grid included.
-        known: Trials of a search that was cut off, with the same examples, score, start and octaves; they are
-            yielded again without being scored.
 
     Raises:
         ConfigError: If there is no example, a kernel is `Gaussian` or has the weight 0, the grid exceeds the
@@ -116,23 +125,21 @@ def try_parameters(
         raise ConfigError("no examples to search on; give pairs of logits and image")
     if not all(kernel.weight for kernel in start.kernels):
         raise ConfigError("a kernel has the weight 0, which no factor changes; leave it out, or give it one")
-    grid = _plan_grid(start, octaves)
+    grid = plan_grid(start, octaves)
     if len(grid) > budget:
         raise ConfigError(
             f"a grid of {len(grid)} settings exceeds the budget of {budget}; raise it, or give fewer octaves"
         )
-    search = _Search(examples, score, start, budget, {trial.crf: trial for trial in known})
-    score_without = search.rate([_label_map(logits) for logits, _ in examples])
+    search = _Search(examples, score, start, budget)
+    yield Trial(None, search.rate([_label_map(logits) for logits, _ in examples]))
     yield from search.try_points(grid)
     step = WIDEST_STEP
     while step >= FINEST_STEP:
         before = search.best
-        for coordinates in _plan_blocks(start):
-            yield from search.try_points(_neighbors(search.best, coordinates, step))
+        for coordinates in plan_blocks(start):
+            yield from search.try_points(plan_neighbors(search.best, coordinates, step))
         if search.best == before:
             step /= 2
-    best = search.tried[search.best]
-    return SearchResult(best.crf, best.score, score_without, tuple(search.tried.values()))
 
 
 @dataclass(slots=True)
@@ -143,7 +150,6 @@ class _Search:
     score: Score
     start: DenseCRF
     budget: int
-    known: dict[DenseCRF, Trial]
     tried: dict[Point, Trial] = field(default_factory=dict)
 
     @property
@@ -156,12 +162,11 @@ class _Search:
         new = [point for point in dict.fromkeys(points) if point not in self.tried]
         new = new[: self.budget - len(self.tried)]
         for _, group in itertools.groupby(new, key=lambda point: point[: -len(self.start.kernels)]):
-            crfs = {point: _at(self.start, point) for point in group}
-            label_maps = self._label_maps([crf for crf in crfs.values() if crf not in self.known])
+            crfs = {point: settings_at(self.start, point) for point in group}
+            label_maps = self._label_maps(tuple(crfs.values()))
             for point, crf in crfs.items():
-                trial = self.known.get(crf) or Trial(crf, self.rate(label_maps.pop(crf)))
-                self.tried[point] = trial
-                yield trial
+                self.tried[point] = Trial(crf, self.rate(label_maps.pop(crf)))
+                yield self.tried[point]
 
     def rate(self, label_maps: list[np.ndarray]) -> float:
         """The score, which must be a number."""
@@ -170,13 +175,12 @@ class _Search:
             raise ConfigError("a score is NaN, which has no best; give a function that returns numbers")
         return value
 
-    def _label_maps(self, crfs: list[DenseCRF]) -> dict[DenseCRF, list[np.ndarray]]:
+    def _label_maps(self, crfs: Sequence[DenseCRF]) -> dict[DenseCRF, list[np.ndarray]]:
         """Label maps of all examples by each of some settings that share their bandwidths."""
         label_maps: dict[DenseCRF, list[np.ndarray]] = {crf: [] for crf in crfs}
-        if crfs:
-            for logits, image in self.examples:
-                for crf, label_map in zip(crfs, _refined(logits, image, crfs), strict=True):
-                    label_maps[crf].append(label_map)
+        for logits, image in self.examples:
+            for crf, label_map in zip(crfs, _refined(logits, image, crfs), strict=True):
+                label_maps[crf].append(label_map)
         return label_maps
 
 
@@ -206,67 +210,3 @@ def _label_map(logits: Float[Tensor, "k *spatial"]) -> np.ndarray:
     """The class with the highest score at every pixel, in 8 bits where these do."""
     dtype = torch.uint8 if len(logits) <= 256 else torch.int32
     return logits.argmax(0).to(dtype).cpu().numpy()
-
-
-def _plan_grid(start: DenseCRF, octaves: Sequence[float]) -> list[Point]:
-    """All combinations, the start first; those that share their bandwidths stand next to each other."""
-    appearance = [isinstance(kernel, Bilateral) for kernel in start.kernels]
-    chosen = appearance if any(appearance) else [True] * len(appearance)
-    of_bandwidths = [
-        is_chosen
-        for kernel, is_chosen in zip(start.kernels, chosen, strict=True)
-        for _ in range(_num_bandwidths(kernel))
-    ]
-    steps = tuple(sorted({0.0, *octaves}, key=lambda step: (abs(step), step)))
-    return list(itertools.product(*(steps if is_chosen else (0.0,) for is_chosen in of_bandwidths + chosen)))
-
-
-def _plan_blocks(start: DenseCRF) -> list[range]:
-    """Coordinates whose neighbors are tried together: each bandwidth alone, then all weights."""
-    num_bandwidths = sum(map(_num_bandwidths, start.kernels))
-    weights = range(num_bandwidths, num_bandwidths + len(start.kernels))
-    return [*(range(place, place + 1) for place in range(num_bandwidths)), weights]
-
-
-def _neighbors(point: Point, coordinates: range, step: float) -> list[Point]:
-    """The point moved up and down along each of some coordinates."""
-    return [
-        (*point[:place], point[place] + move, *point[place + 1 :])
-        for place in coordinates
-        for move in (step, -step)
-    ]
-
-
-def _at(start: DenseCRF, point: Point) -> DenseCRF:
-    """The start with its bandwidths and weights scaled by powers of two."""
-    factors = iter([2.0**octaves for octaves in point])
-    resized = [_resized(kernel, factors) for kernel in start.kernels]
-    return replace(
-        start,
-        kernels=tuple(
-            replace(kernel, weight=kernel.weight * factor)
-            for kernel, factor in zip(resized, factors, strict=True)
-        ),
-    )
-
-
-def _num_bandwidths(kernel: Kernel) -> int:
-    return 2 if isinstance(kernel, Bilateral) else 1
-
-
-def _resized(kernel: Kernel, factors: Iterator[float]) -> Kernel:
-    """The kernel with its bandwidths scaled by the next factors."""
-    match kernel:
-        case Spatial():
-            return replace(kernel, sigma=_times(kernel.sigma, next(factors)))
-        case Bilateral():
-            sigma_xy = _times(kernel.sigma_xy, next(factors))
-            return replace(kernel, sigma_xy=sigma_xy, sigma_rgb=_times(kernel.sigma_rgb, next(factors)))
-        case _:
-            raise ConfigError(
-                "a Gaussian kernel has no bandwidths to search; give Spatial and Bilateral ones"
-            )
-
-
-def _times(sigma: PerAxis, factor: float) -> PerAxis:
-    return tuple(part * factor for part in sigma) if isinstance(sigma, tuple) else sigma * factor

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from atrous.data.labels import LabelSet
 from atrous.data.order import in_order_of
 from atrous.data.samples import Samples
 from atrous.errors import DataError
@@ -39,7 +40,22 @@ def count_each(
     Raises:
         DataError: As `evaluate`.
     """
-    predicted, labelled = predictor.label_set, dataset.label_set
+    dataset = matched(dataset, predictor.label_set)
+    for index in range(len(dataset)) if indices is None else indices:
+        sample = dataset[index]
+        prediction = predictor(sample.image)
+        yield Counts.of_image(
+            prediction.label_map, sample.labels, num_classes=predictor.label_set.num_classes
+        )
+
+
+def matched(dataset: Samples, predicted: LabelSet) -> Samples:
+    """The data set with its classes in the order of those that are predicted, by name where both have names.
+
+    Raises:
+        DataError: If the classes differ, or there are no samples.
+    """
+    labelled = dataset.label_set
     if predicted.num_classes != labelled.num_classes:
         raise DataError(
             f"the network has {predicted.num_classes} classes and the data {labelled.num_classes} "
@@ -49,7 +65,4 @@ def count_each(
         dataset = in_order_of(dataset, predicted)
     if len(dataset) == 0:
         raise DataError("the data set has no samples; choose another split")
-    for index in range(len(dataset)) if indices is None else indices:
-        sample = dataset[index]
-        prediction = predictor(sample.image)
-        yield Counts.of_image(prediction.label_map, sample.labels, num_classes=predicted.num_classes)
+    return dataset

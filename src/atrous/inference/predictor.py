@@ -1,7 +1,7 @@
 """From an image to a label for every pixel: normalization, margin, network, upsampling, in one place."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,19 +13,22 @@ from PIL import Image
 from torch import Tensor, nn
 
 from atrous.checkpoint import load_checkpoint
+from atrous.crf.rnn import CRFRNN
+from atrous.crf.stored import CRF, crf_of, refined
 from atrous.data.images import read_image, rgb_from_pillow
 from atrous.data.labels import LabelSet
 from atrous.errors import ConfigError, ShapeError
 from atrous.inference.machine import autocast, pick_device
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
+from atrous.inference.views import Views
 from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
 from atrous.ops.pad import pad_reflect
 from atrous.ops.resample import upsample_logits
 
-LARGEST_SCALE = 10
-
 Picture = UInt8[np.ndarray, "h w 3"]
+
+ONE_VIEW = Views()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,9 @@ class Prediction:
 
     Attributes:
         image: RGB, 0-255, (h, w, 3).
-        logits: Scores before the softmax at every pixel (k, h, w). Where several views were averaged, and by
-            the released protocol, the log of the probabilities; -inf where one is 0.
+        logits: Scores before the softmax at every pixel (k, h, w), refined where there is a CRF. Where
+            several views were averaged, and by the released protocol, the log of the probabilities; -inf
+            where one is 0.
         label_set: Names and colors of the k classes.
     """
 
@@ -67,15 +71,19 @@ class Predictor:
         label_set: Names and colors; from the checkpoint unless given.
         device: "auto" takes a GPU where there is one.
         precision: "float32", "bfloat16", or "auto": bfloat16 where the processor computes in it.
-        scales: Sizes at which the image is seen; the probabilities are averaged.
-        flip: Whether each is also seen mirrored.
+        views: Sizes at which the image is seen, and whether mirrored too; the probabilities are averaged.
         protocol: "exact", the whole image at once, or "released": in the tiles of the authors' script, with
             its zeros at every tile's border and its interpolation, to compare with published numbers.
+        crf: Refines the scores at every pixel by the raw image: a `DenseCRF`, a `CRFRNN`, None, or "stored",
+            the one that the checkpoint carries, if any.
+
+    Attributes:
+        crf: The one that is applied; None for none.
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If the label set has another number of classes, a scale is not positive, or the protocol
-            is unknown, or is "released" with other scales, flips, or a network that was not published.
+        ConfigError: If the label set has another number of classes, or the protocol is unknown, or is
+            "released" with more views than one, or a network that was not published.
     """
 
     def __init__(
@@ -85,31 +93,31 @@ class Predictor:
         label_set: LabelSet | None = None,
         device: str = "auto",
         precision: Literal["auto", "float32", "bfloat16"] = "float32",
-        scales: Sequence[float] = (1.0,),
-        flip: bool = False,
+        views: Views = ONE_VIEW,
         protocol: Protocol = "exact",
+        crf: CRF | Literal["stored"] | None = "stored",
     ) -> None:
+        stored = None
         if isinstance(network, (str, Path)):
             checkpoint = load_checkpoint(Path(network))
             label_set = label_set or LabelSet.from_dict(checkpoint.labels)
             network = network_of(checkpoint, source=str(network))
+            stored = crf_of(checkpoint, num_classes=network.num_classes)
         self.device = pick_device(device)
+        self.crf = stored if isinstance(crf, str) else crf
+        if isinstance(self.crf, CRFRNN):
+            self.crf.to(self.device)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.label_set = label_set or LabelSet.unnamed(network.num_classes)
         self.precision: Literal["auto", "float32", "bfloat16"] = precision
-        self.scales = tuple(scales)
-        self.flip = flip
+        self.views = views
         self.protocol: Protocol = protocol
         if self.label_set.num_classes != network.num_classes:
             raise ConfigError(
                 f"{self.label_set.num_classes} label names for a network of {network.num_classes} classes; "
                 "give as many names as classes"
             )
-        if not self.scales or not all(0 < scale < LARGEST_SCALE for scale in self.scales):
-            raise ConfigError(
-                f"scales {self.scales} must be positive factors below {LARGEST_SCALE}, at least one"
-            )
-        refuse_protocol(protocol, network, scales=self.scales, flip=flip)
+        refuse_protocol(protocol, network, views=views)
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
         """Labels, probabilities and overlay of one image.
@@ -122,20 +130,25 @@ class Predictor:
             ShapeError: If the array is no RGB image.
         """
         pixels = _to_picture(image)
-        size = pixels.shape[:2]
+        logits = self._logits(pixels)
+        if self.crf is not None:
+            logits = _refine(self.crf, logits, pixels)
+        return Prediction(pixels, logits, self.label_set)
+
+    def _logits(self, pixels: Picture) -> Float[Tensor, "k h w"]:
+        """What the network says at every pixel, without a CRF."""
         if self.protocol == "released":
             with self._predicting():
-                probabilities = released_probabilities(self.network, self._with_margin(pixels))
-            return Prediction(pixels, probabilities.log(), self.label_set)
-        if self.scales == (1.0,) and not self.flip:
-            cells = self.scores(pixels)
-            geometry = self.network.geometry
-            logits = upsample_logits(
-                cells[None], size, stride=geometry.output_stride, center=geometry.center
-            )[0]
-            return Prediction(pixels, logits, self.label_set)
-        views = [self._view(pixels, scale, mirrored) for scale in self.scales for mirrored in self._flips()]
-        return Prediction(pixels, torch.stack(views).mean(0).log(), self.label_set)
+                return released_probabilities(self.network, self._with_margin(pixels)).log()
+        if self.views == ONE_VIEW:
+            return self.upsample(self.scores(pixels), pixels.shape[:2])
+        views = [self._view(pixels, scale, mirrored) for scale, mirrored in self.views]
+        return torch.stack(views).mean(0).log()
+
+    def upsample(self, cells: Float[Tensor, "k y x"], size: tuple[int, int]) -> Float[Tensor, "k h w"]:
+        """What `scores` gives, at every pixel of an image of this size (h, w)."""
+        geometry = self.network.geometry
+        return upsample_logits(cells[None], size, stride=geometry.output_stride, center=geometry.center)[0]
 
     def scores(self, image: Picture) -> Float[Tensor, "k y x"]:
         """Logits on the network's own grid of ceil(side / output_stride) cells, float32, by no tiles."""
@@ -157,9 +170,6 @@ class Predictor:
         with _evaluating(self.network), torch.inference_mode(), autocast(self.device, self.precision):
             yield
 
-    def _flips(self) -> tuple[bool, ...]:
-        return (False, True) if self.flip else (False,)
-
     def _view(self, pixels: Picture, scale: float, mirrored: bool) -> Float[Tensor, "k h w"]:  # noqa: FBT001
         """Probabilities at every pixel of the image, seen at another size or mirrored."""
         height, width = pixels.shape[:2]
@@ -175,6 +185,14 @@ class Predictor:
             center=[(geometry.center + 0.5) * factor - 0.5 for factor in zoom],
         )[0]
         return (logits.flip(-1) if mirrored else logits).softmax(0)
+
+
+def _refine(crf: CRF, logits: Float[Tensor, "k h w"], pixels: Picture) -> Float[Tensor, "k h w"]:
+    """Scores refined by the raw image."""
+    images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    mode = _evaluating(crf) if isinstance(crf, CRFRNN) else nullcontext()
+    with torch.inference_mode(), mode:
+        return refined(crf, logits[None], images)[0]
 
 
 @contextmanager

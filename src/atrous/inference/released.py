@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atrous.errors import ConfigError
+from atrous.inference.views import Views
 from atrous.models.contract import DenseNetwork
 from atrous.models.released import RELEASED_LABELS
 from atrous.ops.pad import pad_reflect
@@ -88,7 +89,7 @@ def released_probabilities(network: DenseNetwork, images: Float[Tensor, "1 3 y x
     return upsample_logits(cells, (height, width), stride=stride, center=0, mode="origin")[0]
 
 
-def refuse_protocol(protocol: str, network: DenseNetwork, *, scales: tuple[float, ...], flip: bool) -> None:
+def refuse_protocol(protocol: str, network: DenseNetwork, *, views: Views) -> None:
     """Nothing, if the network can be asked in this way.
 
     Raises:
@@ -99,7 +100,7 @@ def refuse_protocol(protocol: str, network: DenseNetwork, *, scales: tuple[float
         raise ConfigError(f'there is no protocol "{protocol}"; take "exact" or "released"')
     if protocol == "exact":
         return
-    if scales != (1.0,) or flip:
+    if views != Views():
         raise ConfigError(
             'protocol "released" sees an image once, as it is, and not mirrored or at other scales; leave '
             'out scales and flip, or take "exact"'

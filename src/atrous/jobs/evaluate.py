@@ -1,11 +1,12 @@
 """Score a checkpoint on a data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
@@ -21,23 +22,14 @@ class EvaluateConfig:
         data: Folder of the data set, or builtin:scenes.
         split: Part of it.
         output: Folder for scores.json, scores.txt and confusion.png; nothing is written without it.
-        scales: Sizes at which each image is seen; the probabilities are averaged.
-        flip: Also see each image mirrored.
-        protocol: exact, or released: in the tiles of the authors' script, zeros at every tile's border, to
-            compare with published numbers.
-        device: auto, cpu, cuda, mps.
-        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+        inference: How the network is asked.
     """
 
     checkpoint: Path
     data: Path
     split: str = "val"
     output: Annotated[Path | None, arg(aliases=("-o",))] = None
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-    protocol: Literal["exact", "released"] = "exact"
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    inference: Annotated[InferenceSettings, arg(name="")] = field(default_factory=InferenceSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +53,15 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If scales, flip or protocol are impossible.
+        ConfigError: If the protocol is impossible.
         DataError: If the data cannot be read or has other classes.
         OutputError: If the output cannot be written.
     """
     from atrous.data.open import open_dataset
     from atrous.evaluation.evaluate import count_each
     from atrous.evaluation.metrics import Counts, Scores
-    from atrous.inference.predictor import Predictor
 
-    predictor = Predictor(
-        config.checkpoint,
-        device=config.device,
-        precision=config.precision,
-        scales=config.scales,
-        flip=config.flip,
-        protocol=config.protocol,
-    )
+    predictor = config.inference.predictor(config.checkpoint)
     dataset = open_dataset(config.data, config.split)
     total = Counts.zeros(predictor.label_set.num_classes)
     for done, counts in enumerate(count_each(predictor, dataset), start=1):

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from atrous.data.images import IMAGE_SUFFIXES
 from atrous.errors import DataError, OutputError
+from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
@@ -31,12 +32,7 @@ class PredictConfig:
         opacity: Of the colors in the overlay, 0-1.
         save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
         overwrite: Replace files that are there already.
-        scales: Sizes at which each image is seen; the probabilities are averaged.
-        flip: Also see each image mirrored.
-        protocol: exact, or released: in the tiles of the authors' script, zeros at every tile's border, to
-            compare with published numbers.
-        device: auto, cpu, cuda, mps.
-        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+        inference: How the network is asked.
     """
 
     images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE [IMAGE ...]")]
@@ -46,11 +42,7 @@ class PredictConfig:
     opacity: float = 0.5
     save_probabilities: bool = False
     overwrite: bool = False
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-    protocol: Literal["exact", "released"] = "exact"
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    inference: Annotated[InferenceSettings, arg(name="")] = field(default_factory=InferenceSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +109,13 @@ def run(config: PredictConfig) -> Job[PredictResult]:
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If scales, flip or protocol are impossible.
+        ConfigError: If the protocol is impossible.
         DataError: If no image is found.
         OutputError: If an output exists and may not be overwritten, or cannot be written.
     """
-    from atrous.inference.predictor import Predictor
-
     plans = plan_outputs(config.images, config.output)
     _refuse_losses(plans, config)
-    predictor = Predictor(
-        config.checkpoint,
-        device=config.device,
-        precision=config.precision,
-        scales=config.scales,
-        flip=config.flip,
-        protocol=config.protocol,
-    )
+    predictor = config.inference.predictor(config.checkpoint)
     written: list[Path] = []
     failed: dict[str, str] = {}
     for done, plan in enumerate(plans, start=1):
@@ -215,10 +198,8 @@ def _refuse_losses(plans: tuple[Plan, ...], config: PredictConfig) -> None:
 
 def _predict(plan: Plan, predictor: "Predictor", config: PredictConfig) -> Iterator[Path]:
     """Write the results of one image; yields each path once it stands."""
-    import numpy as np
-
     from atrous.data.images import write_image, write_label_map
-    from atrous.files import write_atomically
+    from atrous.data.score_file import write_probabilities
 
     prediction = predictor(plan.image)
     write_label_map(plan.label_map, prediction.label_map, predictor.label_set)
@@ -227,8 +208,5 @@ def _predict(plan: Plan, predictor: "Predictor", config: PredictConfig) -> Itera
         write_image(plan.overlay, prediction.overlay(opacity=config.opacity))
         yield plan.overlay
     if config.save_probabilities:
-        probabilities = prediction.probabilities().astype(np.float16)
-        write_atomically(
-            plan.probabilities, lambda path: np.savez_compressed(path, probabilities=probabilities)
-        )
+        write_probabilities(plan.probabilities, prediction.probabilities())
         yield plan.probabilities

@@ -1,0 +1,72 @@
+"""Files of scores: an npz with `logits` or `probabilities` (k, h, w), of one verb or of another program."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from atrous.errors import DataError
+from atrous.files import write_atomically
+
+KEYS = ("logits", "probabilities")
+TOLERANCE = 0.02  # of the sum of probabilities: 255 classes rounded to float16 are off by 0.01 at most
+
+_BROKEN_FILE = (OSError, ValueError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error)
+
+
+def write_probabilities(path: Path, probabilities: Float[np.ndarray, "k h w"]) -> None:
+    """Write probabilities as float16, compressed; the file appears whole or not at all.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    rounded = probabilities.astype(np.float16)
+    write_atomically(path, lambda temporary: np.savez_compressed(temporary, probabilities=rounded))
+
+
+def read_logits(path: Path) -> Float32[np.ndarray, "k h w"]:
+    """Scores before the softmax; of probabilities the logarithm, a zero being half of the least number.
+
+    Raises:
+        DataError: If the file is missing or broken, holds neither or both, or they are no scores (k, h, w):
+            not finite, or probabilities that are negative or do not sum to 1.
+    """
+    name, scores = _read(path)
+    if scores.ndim != 3 or not scores.size or scores.dtype.kind != "f":
+        raise DataError(
+            f"{path} holds {name} of type {scores.dtype} and shape {scores.shape}; store floats (k, h, w), a "
+            "map for each class"
+        )
+    if not np.isfinite(scores).all():
+        raise DataError(f"{path} holds {name} that are not finite; clamp them, or mend what wrote them")
+    if name == "logits":
+        return scores.astype(np.float32)
+    sums = scores.sum(0, dtype=np.float64)
+    if scores.min() < 0 or np.abs(sums - 1).max() > TOLERANCE:
+        raise DataError(
+            f"{path} holds probabilities from {scores.min():.3g} on, with sums over classes of {sums.min():.3g} "
+            f"to {sums.max():.3g} where 1 is due; store scores before the softmax as logits"
+        )
+    least = max(float(np.finfo(scores.dtype).smallest_subnormal) / 2, np.finfo(np.float64).tiny)
+    return np.log(np.maximum(scores.astype(np.float64), least)).astype(np.float32)
+
+
+def _read(path: Path) -> tuple[str, np.ndarray]:
+    """The name and the values of the scores in a file."""
+    if not path.is_file():
+        raise DataError(f"no scores at {path}; `atrous predict --save-probabilities` writes some")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if isinstance(stored, np.ndarray):  # an .npy
+                found, names = {}, "one array without a name"
+            else:
+                found = {key: stored[key] for key in KEYS if key in stored}
+                names = ", ".join(stored.files) or "nothing"
+    except _BROKEN_FILE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} cannot be read as an npz of scores ({reason}); write it anew") from error
+    if len(found) != 1:
+        raise DataError(f"{path} holds {names}; store either logits or probabilities (k, h, w) by that name")
+    return next(iter(found.items()))

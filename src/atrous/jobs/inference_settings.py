@@ -1,0 +1,71 @@
+"""How a checkpoint is asked for label maps: the settings that predict and evaluate have in common."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from atrous.errors import ConfigError
+from atrous.inference.views import Views
+
+if TYPE_CHECKING:
+    from atrous.inference.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceSettings:
+    """How the network is asked.
+
+    Attributes:
+        scales: Sizes at which each image is seen; the probabilities are averaged.
+        flip: Also see each image mirrored.
+        protocol: exact, or released: in the tiles of the authors' script, zeros at every tile's border, to
+            compare with published numbers.
+        crf: Refine by a dense CRF, with the usual settings where the checkpoint carries none of its own; one
+            that it carries is applied anyway.
+        no_crf: Apply no CRF, whatever the checkpoint carries.
+        device: auto, cpu, cuda, mps.
+        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+
+    Raises:
+        ConfigError: If a CRF is wanted and not, or scales are impossible.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    protocol: Literal["exact", "released"] = "exact"
+    crf: bool = False
+    no_crf: bool = False
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if self.crf and self.no_crf:
+            raise ConfigError("crf and no_crf contradict each other; give one of them, or neither")
+        _ = self.views  # refuses impossible ones
+
+    @property
+    def views(self) -> Views:
+        """Scales and flips."""
+        return Views(self.scales, self.flip)
+
+    def predictor(self, checkpoint: Path) -> "Predictor":
+        """The predictor of a checkpoint with these settings.
+
+        Raises:
+            CheckpointError: If the checkpoint cannot be read.
+            ConfigError: If the protocol is impossible.
+        """
+        from atrous.crf.dense_crf import DenseCRF
+        from atrous.inference.predictor import Predictor
+
+        predictor = Predictor(
+            checkpoint,
+            device=self.device,
+            precision=self.precision,
+            views=self.views,
+            protocol=self.protocol,
+            crf=None if self.no_crf else "stored",
+        )
+        if self.crf and predictor.crf is None:
+            predictor.crf = DenseCRF()
+        return predictor
