@@ -27,6 +27,11 @@ VERBS = {
     "train": ("train", "TrainConfig", "train a network on a data set; picks a recipe unless given one"),
     "evaluate": ("evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
     "predict": ("predict", "PredictConfig", "label every pixel of images, folders and globs"),
+    "refine": (
+        "refine",
+        "RefineConfig",
+        "sharpen scores by a dense CRF, or find its settings on labeled images",
+    ),
     "analyze": ("analyze", "AnalyzeConfig", "compute receptive field, holes and cost of any network"),
     "design": ("design", "DesignConfig", "find dilations without holes for a wanted receptive field"),
     "dilate": ("dilate", "DilateConfig", "make a classifier dense at a smaller output stride, verified"),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
-from atrous.crf.dense_crf import broken_settings, restore_kernels, store_kernels, whole_number
+from atrous.crf.dense_crf import DenseCRF, broken_settings, restore_kernels, store_kernels, whole_number
 from atrous.crf.filters import Normalization, exponents
 from atrous.crf.inference_steps import build_filters, refine_logits
 from atrous.crf.kernels import Kernel
@@ -59,6 +59,32 @@ class CRFRNN(nn.Module):
         weights = torch.tensor([float(kernel.weight) for kernel in kernels])
         self.kernel_weights = nn.Parameter(weights[:, None].repeat(1, num_classes))
         self.compatibility = nn.Parameter(1 - torch.eye(num_classes))
+
+    @classmethod
+    def from_dense(
+        cls, crf: DenseCRF, *, num_classes: int, num_steps: int = 5, num_test_steps: int = 10
+    ) -> "CRFRNN":
+        """The layer that is this dense CRF as long as nothing is learned, but for the number of steps.
+
+        Raises:
+            ConfigError: If the CRF's compatibility is for another number of classes.
+        """
+        layer = cls(
+            num_classes=num_classes,
+            kernels=crf.kernels,
+            num_steps=num_steps,
+            num_test_steps=num_test_steps,
+            normalization=crf.normalization,
+        )
+        costs = crf.costs(layer.compatibility)
+        if costs is not None:
+            if len(costs) != num_classes:
+                raise ConfigError(
+                    f"compatibility of {len(costs)} classes for a layer of {num_classes}; give k"
+                )
+            with torch.no_grad():
+                layer.compatibility.copy_(costs if costs.ndim == 2 else costs.diag())
+        return layer
 
     @property
     def num_classes(self) -> int:

@@ -1,7 +1,9 @@
 """A CRF in a checkpoint beside the network whose scores it refines: settings found, or learned weights."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from jaxtyping import Float, Real
 from torch import Tensor
@@ -24,10 +26,7 @@ def with_crf(checkpoint: Checkpoint, crf: CRF | None) -> Checkpoint:
     Raises:
         ConfigError: If it has a `Gaussian` kernel, whose features are no setting.
     """
-    if crf is None:
-        return replace(checkpoint, crf={}, crf_tensors={})
-    settings = {_KIND: type(crf).__name__, **crf.to_dict()}
-    tensors = dict(crf.state_dict()) if isinstance(crf, CRFRNN) else {}
+    settings, tensors = store_crf(crf)
     return replace(checkpoint, crf=settings, crf_tensors=tensors)
 
 
@@ -37,17 +36,40 @@ def crf_of(checkpoint: Checkpoint, *, num_classes: int) -> CRF | None:
     Raises:
         CheckpointError: If it cannot be restored, or is for another number of classes.
     """
-    settings = dict(checkpoint.crf)
-    kind = settings.pop(_KIND, None)
+    return restore_crf(checkpoint.crf, checkpoint.crf_tensors, num_classes=num_classes)
+
+
+def store_crf(crf: CRF | None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Settings that JSON can hold and learned tensors, from which `restore_crf` makes an equal one.
+
+    Raises:
+        ConfigError: If it has a `Gaussian` kernel, whose features are no setting.
+    """
+    if crf is None:
+        return {}, {}
+    settings = {_KIND: type(crf).__name__, **crf.to_dict()}
+    return settings, dict(crf.state_dict()) if isinstance(crf, CRFRNN) else {}
+
+
+def restore_crf(
+    settings: Mapping[str, Any], tensors: Mapping[str, Tensor], *, num_classes: int
+) -> CRF | None:
+    """The CRF of what `store_crf` gave, a learned one in evaluation mode.
+
+    Raises:
+        CheckpointError: If it cannot be restored, or is for another number of classes.
+    """
+    fields = dict(settings)
+    kind = fields.pop(_KIND, None)
     match kind:
         case None:
             return None
         case "DenseCRF":
-            crf = DenseCRF.from_dict(settings)
+            crf = DenseCRF.from_dict(fields)
             costs = crf.compatibility
             classes = num_classes if costs is None else len(costs)
         case "CRFRNN":
-            crf = CRFRNN.from_dict(settings, tensors=checkpoint.crf_tensors).eval()
+            crf = CRFRNN.from_dict(fields, tensors=tensors).eval()
             classes = crf.num_classes
         case _:
             raise CheckpointError(

@@ -46,8 +46,8 @@ def read_logits(path: Path) -> Float32[np.ndarray, "k h w"]:
     sums = scores.sum(0, dtype=np.float64)
     if scores.min() < 0 or np.abs(sums - 1).max() > TOLERANCE:
         raise DataError(
-            f"{path} holds probabilities from {scores.min():.3g} on, with sums over classes of {sums.min():.3g} "
-            f"to {sums.max():.3g} where 1 is due; store scores before the softmax as logits"
+            f"{path} holds probabilities from {scores.min():.3g} on that sum to {sums.min():.3g} to "
+            f"{sums.max():.3g} over the classes, where 1 is due; store scores before the softmax as logits"
         )
     least = max(float(np.finfo(scores.dtype).smallest_subnormal) / 2, np.finfo(np.float64).tiny)
     return np.log(np.maximum(scores.astype(np.float64), least)).astype(np.float32)
@@ -58,7 +58,8 @@ def _read(path: Path) -> tuple[str, np.ndarray]:
     if not path.is_file():
         raise DataError(f"no scores at {path}; `atrous predict --save-probabilities` writes some")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
             if isinstance(stored, np.ndarray):  # an .npy
                 found, names = {}, "one array without a name"
             else:

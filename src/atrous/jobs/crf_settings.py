@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from atrous.errors import ConfigError
 
 if TYPE_CHECKING:
+    from atrous.checkpoint import Checkpoint
     from atrous.crf.dense_crf import DenseCRF
     from atrous.crf.kernels import Kernel
+    from atrous.crf.stored import CRF
 
 _SPATIAL = {"spatial_sigma": "sigma", "spatial_weight": "weight"}
 _BILATERAL = {"sigma_xy": "sigma_xy", "sigma_rgb": "sigma_rgb", "bilateral_weight": "weight"}
@@ -19,13 +21,13 @@ class CRFSettings:
     """Settings of a dense CRF; what is left out stays as it is.
 
     Attributes:
-        spatial_sigma: Deviation of the smoothness kernel, in px.
-        spatial_weight: Its weight; 0 leaves it out.
-        sigma_xy: Deviation of the appearance kernel in space, in px.
-        sigma_rgb: Its deviation in color, in gray levels of 0-255.
-        bilateral_weight: Its weight; 0 leaves it out.
-        num_steps: Mean-field updates.
-        normalization: symmetric, after, before or none.
+        spatial_sigma: Deviation of the smoothness kernel in px; usually 3.
+        spatial_weight: Its weight, usually 3; 0 leaves it out.
+        sigma_xy: Deviation of the appearance kernel in px; usually 80 for photos 500 px wide.
+        sigma_rgb: Its deviation in gray levels of 0-255; usually 13.
+        bilateral_weight: Its weight, usually 10; 0 leaves it out.
+        num_steps: Mean-field updates; usually 10.
+        normalization: symmetric (usually), after, before or none.
     """
 
     spatial_sigma: float | None = None
@@ -60,15 +62,61 @@ class CRFSettings:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def flags_of(crf: "DenseCRF") -> dict[str, Any]:
-    """The settings of a CRF by the names of the flags, for people to read and to give again."""
+def choose_crf(
+    settings: CRFSettings,
+    checkpoint: "Checkpoint | None",
+    *,
+    num_classes: int,
+    usual: "DenseCRF | None" = None,
+) -> "CRF":
+    """The CRF that a checkpoint carries, or else the usual one, with the given settings.
+
+    Args:
+        settings: Those of the user.
+        checkpoint: Where there is one.
+        num_classes: k.
+        usual: Where the checkpoint carries none; a `DenseCRF()` unless given.
+
+    Raises:
+        CheckpointError: If the one that it carries cannot be restored.
+        ConfigError: If it is learned and settings are given.
+    """
+    from atrous.crf.dense_crf import DenseCRF
+    from atrous.crf.rnn import CRFRNN
+    from atrous.crf.stored import crf_of
+
+    stored = crf_of(checkpoint, num_classes=num_classes) if checkpoint else None
+    if not isinstance(stored, CRFRNN):
+        return settings.over(stored or usual or DenseCRF())
+    if settings != CRFSettings():
+        raise ConfigError(
+            "the checkpoint carries a learned CRF, which keeps its own settings; leave the settings out, or "
+            "the checkpoint"
+        )
+    return stored
+
+
+def settings_of(crf: "CRF") -> dict[str, Any]:
+    """Settings by the names of the flags, to read and to give again; learned weights are not among them."""
+    from atrous.crf.dense_crf import DenseCRF
     from atrous.crf.kernels import Spatial
 
-    flags: dict[str, Any] = {}
+    is_learned = not isinstance(crf, DenseCRF)
+    settings: dict[str, Any] = {"learned": True} if is_learned else {}
     for kernel in crf.kernels:
-        names = _SPATIAL if isinstance(kernel, Spatial) else _BILATERAL
-        flags |= {own: getattr(kernel, theirs) for own, theirs in names.items()}
-    return {**flags, "num_steps": crf.num_steps, "normalization": crf.normalization}
+        for own, theirs in (_SPATIAL if isinstance(kernel, Spatial) else _BILATERAL).items():
+            if not (is_learned and theirs == "weight"):
+                settings[own] = getattr(kernel, theirs)
+    num_steps = crf.num_steps if isinstance(crf, DenseCRF) else crf.num_test_steps
+    return {**settings, "num_steps": num_steps, "normalization": crf.normalization}
+
+
+def describe(settings: dict[str, Any]) -> str:
+    """Settings on one line."""
+    return ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in settings.items()
+    )
 
 
 def _changed(kernels: Sequence["Kernel"], kind: type, given: dict[str, Any]) -> "tuple[Kernel, ...]":

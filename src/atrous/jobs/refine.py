@@ -8,12 +8,11 @@ from tyro.conf import Positional, arg
 
 from atrous.errors import ConfigError, ShapeError
 from atrous.files import refuse_existing
-from atrous.jobs.crf_settings import CRFSettings
+from atrous.jobs.crf_settings import CRFSettings, choose_crf, describe, settings_of
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
     from atrous.checkpoint import Checkpoint
-    from atrous.crf.stored import CRF
     from atrous.data.labels import LabelSet
     from atrous.inference.predictor import Prediction
     from atrous.jobs.refine_search import SearchOutcome
@@ -116,20 +115,11 @@ class RefineResult:
         return "\n".join(
             [
                 f"{self.written[0]} written; {100 * self.changed:.1f}% of the pixels changed their class",
-                describe(self.crf),
+                f"CRF: {describe(self.crf)}",
                 f"{'pixels, %':<{width}}  before   after",
                 *lines,
             ]
         )
-
-
-def describe(crf: dict[str, Any]) -> str:
-    """Settings on one line."""
-    values = (
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in crf.items()
-    )
-    return f"CRF: {', '.join(values)}"
 
 
 def run(config: RefineConfig) -> "Job[RefineResult | SearchOutcome]":
@@ -214,42 +204,10 @@ def _label_set(config: RefineConfig, checkpoint: "Checkpoint | None", num_classe
         label_set = LabelSet.unnamed(num_classes)
     if label_set.num_classes != num_classes:
         raise ShapeError(
-            f"{config.scores} has scores of {num_classes} classes, and {config.checkpoint or config.labels} names "
-            f"{label_set.num_classes}; give the one that the scores were made with"
+            f"{config.scores} has scores of {num_classes} classes, and {config.checkpoint or config.labels} "
+            f"names {label_set.num_classes}; give the one that the scores were made with"
         )
     return label_set
-
-
-def choose_crf(settings: CRFSettings, checkpoint: "Checkpoint | None", *, num_classes: int) -> "CRF":
-    """The CRF that a checkpoint carries, or the usual one, with the given settings.
-
-    Raises:
-        CheckpointError: If the one that it carries cannot be restored.
-        ConfigError: If it is learned and settings are given.
-    """
-    from atrous.crf.dense_crf import DenseCRF
-    from atrous.crf.rnn import CRFRNN
-    from atrous.crf.stored import crf_of
-
-    stored = crf_of(checkpoint, num_classes=num_classes) if checkpoint else None
-    if not isinstance(stored, CRFRNN):
-        return settings.over(stored or DenseCRF())
-    if settings != CRFSettings():
-        raise ConfigError(
-            "the checkpoint carries a learned CRF, which keeps its own settings; leave the settings out, or the "
-            "checkpoint"
-        )
-    return stored
-
-
-def settings_of(crf: "CRF") -> dict[str, Any]:
-    """Settings by the names of the flags; of a learned CRF what it has instead."""
-    from atrous.crf.dense_crf import DenseCRF
-    from atrous.jobs.crf_settings import flags_of
-
-    if isinstance(crf, DenseCRF):
-        return flags_of(crf)
-    return {"learned": True, "num_steps": crf.num_test_steps, "normalization": crf.normalization}
 
 
 def _write(files: dict[str, Path], prediction: "Prediction", *, opacity: float) -> None:

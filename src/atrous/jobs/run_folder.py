@@ -29,7 +29,7 @@ from atrous.evaluation.metrics import Scores
 from atrous.files import write_atomically, write_text
 from atrous.models.contract import Normalization
 
-STATE_VERSION = 3
+STATE_VERSION = 4  # 3 had no CRF
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +98,19 @@ class State:
     """All that a resumed run needs besides its recipe and its data.
 
     Attributes:
-        tensors: `network.*`, `optimizer.*`, and `average.*` where the stage keeps one.
+        tensors: `network.*`, `optimizer.*`, `average.*` where the stage keeps one, and `crf.*` where the run
+            trains one.
         position: Where the run stands.
         normalization: Of the network; its starting weights may have set it.
         label_set: The classes in the network's order; its starting weights may have set it.
+        crf: Settings of the CRF, see `atrous.crf.stored`; empty without one.
     """
 
     tensors: dict[str, Tensor]
     position: Position
     normalization: Normalization
     label_set: LabelSet
+    crf: Mapping[str, Any] = field(default_factory=dict)
 
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors of `name`, without that prefix."""
@@ -189,6 +192,7 @@ class RunFolder:
             "position": state.position.to_dict(),
             "normalization": state.normalization.to_dict(),
             "labels": state.label_set.to_dict(),
+            "crf": dict(state.crf),
         }
         save_tensors(self.last, state.tensors, header)
 
@@ -200,11 +204,12 @@ class RunFolder:
         """
         self.refuse_missing()
         tensors, header = load_tensors(self.last)
-        if header.get("state_version") != STATE_VERSION:
+        if header.get("state_version") not in (3, STATE_VERSION):
             raise CheckpointError(f"{self.last} was written by another version of atrous; start a new run")
         position = Position.from_dict(header["position"])
         normalization = Normalization.from_dict(header["normalization"])
-        return State(tensors, position, normalization, LabelSet.from_dict(header["labels"]))
+        label_set = LabelSet.from_dict(header["labels"])
+        return State(tensors, position, normalization, label_set, header.get("crf", {}))
 
     def write_log(self, rows: Sequence[Row]) -> None:
         """Write log.csv."""

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from atrous.crf.rnn import CRFRNN
 from atrous.errors import ConfigError
+from atrous.jobs.crf_training import RefinedNetwork
 from atrous.jobs.train import STAGES, TrainConfig
 from atrous.jobs.training_data import augmentation_of
 from atrous.models.contract import DenseNetwork, LogitGeometry
@@ -23,7 +25,7 @@ class StagePlan:
     """One stage of a run.
 
     Attributes:
-        name: front_end, context or joint.
+        name: front_end, context, joint or crf_rnn.
         stage: Its settings.
         first_step: Steps of the run before it.
         data_seed: Of the order of its crops and their augmentation.
@@ -31,6 +33,7 @@ class StagePlan:
         module: The part of it that it trains.
         new_layers: Prefixes of the module's parameters that were not pretrained.
         rule: How an update is made.
+        crf: What refines the subject's logits in this stage; None in all but the last.
     """
 
     name: str
@@ -41,38 +44,46 @@ class StagePlan:
     module: nn.Module
     new_layers: Sequence[str]
     rule: Rule
+    crf: CRFRNN | None = None
 
 
-def plan_stages(config: TrainConfig, network: DenseNetwork, class_weights: Tensor | None) -> list[StagePlan]:
-    """The stages that the recipe asks for, in order.
+def plan_stages(
+    config: TrainConfig, network: DenseNetwork, class_weights: Tensor | None, crf: CRFRNN | None = None
+) -> list[StagePlan]:
+    """The stages that the recipe asks for, in order; the CRF is for the last of them.
 
     Raises:
         ConfigError: If there is none, or one does not fit the network.
     """
     if not config.stages:
-        raise ConfigError("no stage has any steps; set num_steps of front_end, context or joint")
+        raise ConfigError("no stage has any steps; set num_steps of front_end, context, joint or crf_rnn")
     plans: list[StagePlan] = []
     for name in config.stages:
         first_step = sum(earlier.stage.num_steps for earlier in plans)
         try:
-            plans.append(_plan(name, config, network, class_weights, first_step))
+            own = crf if name == "crf_rnn" else None
+            plans.append(_plan(name, config, _parts(network, name, own), class_weights, first_step))
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from error
     return plans
 
 
 def _plan(
-    name: str, config: TrainConfig, network: DenseNetwork, class_weights: Tensor | None, first_step: int
+    name: str,
+    config: TrainConfig,
+    parts: tuple[DenseNetwork, nn.Module],
+    class_weights: Tensor | None,
+    first_step: int,
 ) -> StagePlan:
     stage = config.stages[name]
-    subject, module = _parts(network, name)
+    subject, module = parts
     geometry = _geometry(subject, module)
     if stage.loss_stride > geometry.output_stride:
         raise ConfigError(
             f"loss_stride {stage.loss_stride} is beyond the output stride of what is trained; at most "
             f"{geometry.output_stride}"
         )
-    new_layers = module.new_layers() if isinstance(module, DenseNetwork) else ("",)  # all of a context module
+    new_layers = module.new_layers() if isinstance(module, DenseNetwork | RefinedNetwork) else ("",)
     build_optimizer(module, stage, new_layers=new_layers)  # refuses prefixes that match nothing
     augmentation_of(stage)  # and this a scale or color that cannot be
     objective, schedule = _objective(stage, geometry, class_weights), _schedule(stage)
@@ -85,12 +96,15 @@ def _plan(
         module=module,
         new_layers=new_layers,
         rule=Rule(objective, schedule, accumulate=stage.accumulate, seed=config.seed),
+        crf=module.crf if isinstance(module, RefinedNetwork) else None,
     )
 
 
-def _parts(network: DenseNetwork, stage: str) -> tuple[DenseNetwork, nn.Module]:
-    """What a stage leaves behind and validates, and the part of it that it trains."""
-    if isinstance(network, DilatedNet) and stage != "joint":
+def _parts(network: DenseNetwork, stage: str, crf: CRFRNN | None) -> tuple[DenseNetwork, nn.Module]:
+    """What a stage leaves behind and validates, and what it trains: a part of it, or it and the CRF."""
+    if crf is not None:
+        return network, RefinedNetwork(network, crf)
+    if isinstance(network, DilatedNet) and stage in ("front_end", "context"):
         return (network.front_end, network.front_end) if stage == "front_end" else (network, network.context)
     if stage == "context":
         raise ConfigError(
@@ -101,6 +115,8 @@ def _parts(network: DenseNetwork, stage: str) -> tuple[DenseNetwork, nn.Module]:
 
 def _geometry(subject: DenseNetwork, module: nn.Module) -> LogitGeometry:
     """Where the module's logits lie; a context module's are the front end's, without any upsampling."""
+    if isinstance(module, RefinedNetwork):
+        return module.geometry
     if isinstance(subject, DilatedNet) and module is subject.context:
         return subject.front_end.geometry
     return subject.geometry

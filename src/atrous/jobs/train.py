@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from tyro.conf import Positional, arg
 
 from atrous.errors import ConfigError
+from atrous.jobs.crf_settings import CRFSettings
 from atrous.jobs.progress import Job, Progress, drain
 from atrous.training.settings import Stage
 
 if TYPE_CHECKING:
     from atrous.evaluation.metrics import Scores
 
-STAGES = ("front_end", "context", "joint")
+STAGES = ("front_end", "context", "joint", "crf_rnn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class TrainConfig:
         front_end: The stage that trains the front end alone.
         context: The stage that trains the context module on the frozen front end's scores.
         joint: The stage that trains everything.
+        crf_rnn: The stage that trains the network and a CRF-RNN on top of it, end to end.
+        crf: Where the CRF-RNN starts: settings that differ from those of its paper, or of the CRF in `init`.
     """
 
     HAS_RECIPES: ClassVar[bool] = True
@@ -65,17 +68,23 @@ class TrainConfig:
     front_end: Stage = field(default_factory=Stage)
     context: Stage = field(default_factory=Stage)
     joint: Stage = field(default_factory=Stage)
+    crf_rnn: Stage = field(default_factory=Stage)
+    crf: CRFSettings = field(default_factory=CRFSettings)
 
     def __post_init__(self) -> None:
         if self.validate_every < 0 or self.save_every < 1:
             raise ConfigError("validate_every must be at least 0 and save_every at least 1")
+        if self.crf != CRFSettings() and not self.crf_rnn.num_steps:
+            raise ConfigError(
+                "crf has settings, and no stage trains a CRF; set num_steps of crf_rnn, or leave them out"
+            )
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must be at least 0")
 
     @property
     def stages(self) -> dict[str, Stage]:
         """The stages to run, in order, by name."""
-        every = {"front_end": self.front_end, "context": self.context, "joint": self.joint}
+        every = {name: getattr(self, name) for name in STAGES}
         return {name: stage for name, stage in every.items() if stage.num_steps}
 
 

@@ -18,6 +18,7 @@ from atrous.data.order import in_order_of, ordered_like
 from atrous.data.samples import Samples
 from atrous.errors import CheckpointError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
+from atrous.jobs.crf_training import start_crf
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.run_folder import Position, Row, RunFolder, State
@@ -27,7 +28,7 @@ from atrous.jobs.train import STAGES, TrainConfig, TrainResult
 from atrous.jobs.training_stage import Bench, StageRun
 from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork
-from atrous.models.pretrained import Start, initialize_, starting_classes
+from atrous.models.pretrained import Start, initialize_, starting_checkpoint, starting_classes
 from atrous.training.losses import median_frequency_weights
 
 
@@ -44,18 +45,23 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     fabric = launch(config)
     config = fabric.broadcast(config)  # a picked recipe depends on the speed that each process measured
     network, start = _start_network(config, train_set, state)
+    given = None if state else starting_checkpoint(config.init, label_set=train_set.label_set)
+    crf = start_crf(config, checkpoint=given, num_classes=network.num_classes, state=state)
     if start is not None:
         yield Progress(0, 0, "start", message=_say(start, config))
+    if given is not None and given.crf and crf is None:
+        way_out = "add a stage crf_rnn to keep training it"
+        yield Progress(0, 0, "start", message=f"the CRF that {config.init} carries is left out; {way_out}")
     network = network.to(fabric.device)
     class_weights = None
     if any(stage.class_weights == "median_frequency" for stage in config.stages.values()):
         class_weights = yield from frequency_weights(train_set)
-    plans = plan_stages(config, network, class_weights)
+    plans = plan_stages(config, network, class_weights, crf)
     if not config.resume and fabric.is_global_zero:
         folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
     position = state.position if state else Position(plans[0].name, 0)
     with listen() as wish, _log(config, folder, position, fabric) as log:
-        bench = Bench(config, fabric, network, train_set, val_set, folder, wish, log)
+        bench = Bench(config, fabric, network, train_set, val_set, folder, wish, log, crf)
         for plan in plans:
             if _is_done(plan, position):
                 if fabric.is_global_zero and not folder.stage_model(plan.name).exists():

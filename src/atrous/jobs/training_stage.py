@@ -8,6 +8,8 @@ from signal import SIGTERM
 import torch
 from lightning_fabric import Fabric
 
+from atrous.crf.rnn import CRFRNN
+from atrous.crf.stored import store_crf, with_crf
 from atrous.data.samples import Samples
 from atrous.errors import StoppedError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
@@ -30,7 +32,7 @@ LOG_EVERY = 10  # updates
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all stages of a run share; `log` is told every row of the log."""
+    """What all stages of a run share; `log` is told every row of the log, `crf` is for the last stage."""
 
     config: TrainConfig
     fabric: Fabric
@@ -40,6 +42,7 @@ class Bench:
     folder: RunFolder
     wish: Wish
     log: Callable[[Row], None]
+    crf: CRFRNN | None = None
 
 
 class StageRun:
@@ -147,7 +150,11 @@ class StageRun:
                 self._save_model()
                 return None
             scores = yield from validate(
-                self.plan.subject, bench.val_set, fabric=bench.fabric, precision=bench.config.precision
+                self.plan.subject,
+                bench.val_set,
+                fabric=bench.fabric,
+                precision=bench.config.precision,
+                crf=self.plan.crf,
             )
             best = position.best_mean_iou
             if best is None or scores.mean_iou > best:
@@ -192,7 +199,7 @@ class StageRun:
                 "val_mean_iou": self.position.best_mean_iou,
             },
         )
-        bench.folder.save_model(checkpoint)
+        bench.folder.save_model(with_crf(checkpoint, self.plan.crf))
 
     def _save(self, *, draw: bool) -> None:
         """Write the state for --resume, the log and maybe the curves; only the first process writes."""
@@ -202,8 +209,10 @@ class StageRun:
         tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        labels = self.bench.train_set.label_set
-        self.bench.folder.save_state(State(tensors, self.position, self.bench.network.normalization, labels))
+        settings, learned = store_crf(self.bench.crf)
+        tensors |= {f"crf.{name}": value for name, value in learned.items()}
+        labels, normalization = self.bench.train_set.label_set, self.bench.network.normalization
+        self.bench.folder.save_state(State(tensors, self.position, normalization, labels, settings))
         self.bench.folder.write_log(self.position.rows)
         if draw and self.position.rows:
             self.bench.folder.draw_curves()

@@ -36,6 +36,13 @@ class Normalization:
         std = ordered.new_tensor(self.std).view(1, 3, 1, 1)
         return (ordered - mean) / std
 
+    def undo(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The inverse of `apply`, up to rounding."""
+        mean = images.new_tensor(self.mean).view(1, 3, 1, 1)
+        std = images.new_tensor(self.std).view(1, 3, 1, 1)
+        raw = images * std + mean
+        return raw.flip(1) if self.channels == "BGR" else raw
+
     def to_dict(self) -> dict[str, Any]:
         """The three fields, ready for JSON."""
         return asdict(self)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from atrous.checkpoint import load_checkpoint, load_header
+from atrous.checkpoint import Checkpoint, load_checkpoint, load_header
 from atrous.data.labels import LabelSet
-from atrous.data.order import ordered_like
+from atrous.data.order import class_order, ordered_like
 from atrous.errors import CheckpointError
 from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization
 from atrous.models.dilated_net import DilatedNet
@@ -51,6 +51,20 @@ def starting_classes(path: Path | None) -> LabelSet | None:
         return None
     label_set = LabelSet.from_dict(labels)
     return label_set if label_set.is_named else None
+
+
+def starting_checkpoint(path: Path | None, *, label_set: LabelSet) -> Checkpoint | None:
+    """The checkpoint that a training starts from; None of other files, and of one for other classes.
+
+    Raises:
+        CheckpointError: If the file is broken.
+    """
+    if path is None or path.suffix != ".safetensors" or "network" not in load_header(path):
+        return None
+    known = starting_classes(path)
+    if known is not None and label_set.is_named and class_order(label_set, known) is None:
+        return None
+    return load_checkpoint(path)
 
 
 def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None = None) -> Start:
