@@ -52,3 +52,12 @@ def test_gridding_example_measures_the_cures(tmp_path):
     assert gridding[0] > 1 > max(gridding[1:])
     assert read[:3] == ["26.5%", "100.0%", "100.0%"]
     assert pictures == ["activations.png", "coverage.png"]
+
+
+@pytest.mark.slow
+def test_scribbles_example_labels_the_photo_from_a_few_strokes(tmp_path):
+    printed, pictures = run_example("scribbles.py", tmp_path / "out")
+    known, sure = map(float, re.findall(r"([\d.]+)%", printed))
+    assert known < 5
+    assert sure > 95
+    assert pictures == ["scribbles.png"]
