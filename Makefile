@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test zoo check install clean
+.PHONY: demo test zoo reference check install clean
 
 demo: install
 	$(BIN)/atrous demo
@@ -13,6 +13,9 @@ test: install
 
 zoo: install
 	PATH="$(abspath $(BIN)):$$PATH" scripts/zoo test
+
+reference: install
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pydensecrf2
 
 check: install
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
