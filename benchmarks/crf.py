@@ -1,9 +1,8 @@
-"""How long mean field takes, and how much memory, next to pydensecrf where that is installed.
+"""How long mean field and CRF-RNN take, and how much memory, next to pydensecrf where that is installed.
 
-Run it as `python -P benchmarks/crf.py --json crf.json` on an otherwise idle machine: two threads that wait
-for each other suffer from a third more than in proportion. (-P hides coverage.py of this folder from numba,
-which looks for a module of that name.) Same photo, scores and settings; runs alternate, and ratios are those
-of neighboring runs.
+Run it as `python benchmarks/crf.py --json crf.json` on an otherwise idle machine: two threads that wait for
+each other suffer from a third more than in proportion. Same photo, scores and settings; runs alternate, and
+ratios are those of neighboring runs.
 """
 
 import argparse
@@ -28,10 +27,12 @@ from torch.nn import functional
 
 from atrous.crf.inference_steps import build_filters, refine_logits
 from atrous.crf.kernels import Bilateral, Spatial
+from atrous.crf.rnn import CRFRNN
 
 REPEATS = 7
 SIZES = ((500, 375), (1280, 720))  # width, height
 NUM_CLASSES, NUM_STEPS = 21, 10
+TRAINING_STEPS = 5  # of CRF-RNN
 KERNELS = (Spatial(sigma=3, weight=3), Bilateral(sigma_xy=80, sigma_rgb=13, weight=10))
 Timed = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
 
@@ -53,6 +54,18 @@ class Row:
     spread: tuple[float, float] | None
     memory: float
     their_memory: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """CRF-RNN in training mode: medians in ms, beside pydensecrf's for as many steps, without gradients."""
+
+    threads: int
+    forward: float
+    both: float
+    theirs: float | None
+    forward_ratio: float | None
+    both_ratio: float | None
 
 
 def scene(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -77,7 +90,18 @@ def run_ours(image: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     return built - start, time.perf_counter() - built
 
 
-def run_theirs(image: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+def run_training(image: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
+    """Seconds of CRF-RNN forward, and of its backward pass."""
+    layer = CRFRNN(num_classes=NUM_CLASSES, kernels=KERNELS, num_steps=TRAINING_STEPS)
+    logits = torch.from_numpy(scores)[None].requires_grad_()
+    start = time.perf_counter()
+    loss = layer(logits, torch.from_numpy(image).permute(2, 0, 1)[None]).square().mean()
+    forward = time.perf_counter()
+    loss.backward()
+    return forward - start, time.perf_counter() - forward
+
+
+def run_theirs(image: np.ndarray, scores: np.ndarray, *, num_steps: int = NUM_STEPS) -> tuple[float, float]:
     """The same of pydensecrf, which has one thread."""
     pydensecrf = importlib.import_module("pydensecrf.densecrf")
     start = time.perf_counter()
@@ -87,13 +111,13 @@ def run_theirs(image: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     crf.addPairwiseGaussian(sxy=3, compat=3)
     crf.addPairwiseBilateral(sxy=80, srgb=13, rgbim=image, compat=10)
     built = time.perf_counter()
-    np.array(crf.inference(NUM_STEPS))
+    np.array(crf.inference(num_steps))
     return built - start, time.perf_counter() - built
 
 
 def peak(run: str, size: tuple[int, int], threads: int) -> float:
     """MiB that a run needs in a process of its own."""
-    command = [sys.executable, "-P", __file__, "--peak", run, *map(str, (*size, threads))]
+    command = [sys.executable, __file__, "--peak", run, *map(str, (*size, threads))]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -141,6 +165,26 @@ def measure(size: tuple[int, int], threads: int, has_theirs: bool) -> Row:  # no
     )
 
 
+def measure_training(threads: int, has_theirs: bool) -> TrainingRow:  # noqa: FBT001
+    """Alternate runs of CRF-RNN and pydensecrf."""
+    torch.set_num_threads(threads)
+    image, scores = scene(*SIZES[0])
+    run_training(image, scores)
+    forward, both, theirs = [], [], []
+    for _ in range(REPEATS):
+        times = run_training(image, scores)
+        forward.append(1e3 * times[0])
+        both.append(1e3 * sum(times))
+        if has_theirs:
+            theirs.append(1e3 * sum(run_theirs(image, scores, num_steps=TRAINING_STEPS)))
+    ratios = (
+        statistics.median(other / own for own, other in zip(ours, theirs, strict=True)) if theirs else None
+        for ours in (forward, both)
+    )
+    known = statistics.median(theirs) if theirs else None
+    return TrainingRow(threads, statistics.median(forward), statistics.median(both), known, *ratios)
+
+
 def _medians(times: list[tuple[float, float]]) -> tuple[float, float]:
     build, steps = (1e3 * statistics.median(part) for part in zip(*times, strict=True))
     return build, steps
@@ -158,25 +202,48 @@ def main() -> None:
         return
     has_theirs = importlib.util.find_spec("pydensecrf") is not None
     rows = [measure(size, threads, has_theirs) for size in SIZES for threads in arguments.threads]
+    training = [measure_training(threads, has_theirs) for threads in arguments.threads]
+    console = Console(width=110)
+    console.print(inference_table(rows))
+    console.print(training_table(training))
+    if arguments.json is not None:
+        tables = {"mean_field": [*map(asdict, rows)], "crf_rnn": [*map(asdict, training)]}
+        arguments.json.write_text(json.dumps(tables, indent=2) + "\n", encoding="utf-8")
+
+
+def inference_table(rows: list[Row]) -> Table:
+    """Mean field."""
     columns = ("size", "threads", "build + steps, ms", "pydensecrf", "times faster", "MiB", "pydensecrf")
     table = Table(*columns, title=f"{NUM_CLASSES} classes, {NUM_STEPS} steps, both kernels")
     for row in rows:
-        faster = "" if row.spread is None else f"{row.ratio:.2f} ({row.spread[0]:.2f} to {row.spread[1]:.2f})"
-        known = row.their_build is not None
+        low, high = row.spread or (0, 0)
+        known = row.spread is not None
         table.add_row(
             " x ".join(map(str, row.size)),
             str(row.threads),
             f"{row.build:.0f} + {row.steps:.0f}",
             f"{row.their_build:.0f} + {row.their_steps:.0f}" if known else "not installed",
-            faster,
+            f"{row.ratio:.2f} ({low:.2f} to {high:.2f})" if known else "",
             f"{row.memory:.0f}",
             f"{row.their_memory:.0f}" if known else "",
         )
-    Console(width=110).print(table)
-    if arguments.json is not None:
-        arguments.json.write_text(
-            json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8"
+    return table
+
+
+def training_table(rows: list[TrainingRow]) -> Table:
+    """CRF-RNN."""
+    columns = ("threads", "forward, ms", "and backward", "pydensecrf", "times faster")
+    table = Table(*columns, title=f"CRF-RNN in training, {TRAINING_STEPS} steps, {SIZES[0]}")
+    for row in rows:
+        known = row.theirs is not None
+        table.add_row(
+            str(row.threads),
+            f"{row.forward:.0f}",
+            f"{row.both:.0f}",
+            f"{row.theirs:.0f}" if known else "not installed",
+            f"{row.forward_ratio:.2f}, {row.both_ratio:.2f}" if known else "",
         )
+    return table
 
 
 if __name__ == "__main__":

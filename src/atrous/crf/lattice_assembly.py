@@ -1,4 +1,4 @@
-"""From features to a lattice: each kernel's part on a thread of its own, then all joined."""
+"""From features to a lattice: each kernel's part on a thread of its own, some of it on two; then joined."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,17 @@ from torch import Tensor
 
 from atrous.crf.filters import Normalization, check_finite, exponents
 from atrous.crf.lattice import Lattice
-from atrous.crf.lattice_build import enclose, find_neighbors
+from atrous.crf.lattice_build import enclose
 from atrous.crf.lattice_rows import (
     blur_mass,
     blur_rows,
     finish_shares_,
+    renumber_,
     slice_mass,
     tally,
     transpose_shares,
 )
+from atrous.crf.lattice_tables import find_neighbors, merge
 from atrous.crf.products import SparseMatrix
 from atrous.errors import ShapeError
 
@@ -85,24 +87,40 @@ def build_lattice(features: Sequence[Float[Tensor, "_ n"]], *, normalization: No
     shape = (num_pixels, sum(widths))
     shares = _Shares(np.empty(shape, np.int32), np.empty(shape, arrays[0].dtype))
     firsts = np.cumsum([0, *widths[:-1]]).tolist()
+    halves = slice(0, num_pixels // 2), slice(num_pixels // 2, num_pixels)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        found = [pool.map(partial(_enclose, shares=shares, points=half), arrays, firsts) for half in halves]
         build = partial(_build_part, shares=shares, powers=exponents(normalization))
-        parts = list(pool.map(build, arrays, firsts))
+        parts = list(pool.map(build, firsts, *found))
         offsets = np.cumsum([0, *(len(part.down[0]) - 1 for part in parts)]).tolist()
         list(pool.map(partial(_finish_part_, shares=shares), parts, offsets[:-1]))
     return _to_lattice(parts, shares, features[0].device)
 
 
-def _build_part(
-    features: Float[np.ndarray, "d n"], first: int, *, shares: _Shares, powers: tuple[float, float]
-) -> _Part:
-    """One kernel's part; fills in its columns of the shares. Without torch, which has threads of its own."""
-    num_dims, dtype = len(features), features.dtype
+def _enclose(
+    features: Float[np.ndarray, "d n"], first: int, *, shares: _Shares, points: slice
+) -> Int32[np.ndarray, "m d"]:
+    """Vertices round some of the points of one kernel; fills in the shares. Without torch, as all here."""
     wild = np.abs(features).max() >= LARGEST_SINGLE
-    exact = features.astype(np.float64) if wild else features
-    rough = exact if wild else features.astype(np.float32)
+    exact = features[:, points].astype(np.float64 if wild else features.dtype)
+    rough = exact if wild else exact.astype(np.float32)
+    multipliers = _multipliers(len(features))
+    return enclose(exact, rough, multipliers, shares.corners[points], shares.shares[points], first)
+
+
+def _build_part(
+    first: int,
+    keys: Int32[np.ndarray, "some d"],
+    others: Int32[np.ndarray, "rest d"],
+    *,
+    shares: _Shares,
+    powers: tuple[float, float],
+) -> _Part:
+    """One kernel's part, of the vertices round the first half of the points and round the second."""
+    num_dims, dtype = keys.shape[1], shares.shares.dtype
     multipliers = _multipliers(num_dims)
-    table = enclose(exact, rough, multipliers, shares.corners, shares.shares, first)
+    table, numbers = merge(keys, others, multipliers)
+    renumber_(shares.corners[len(shares.corners) // 2 :], first, first + num_dims + 1, numbers)
     above, below = find_neighbors(table, multipliers)
     starts, mass = tally(shares.corners, shares.shares, first, above)
     mass = blur_mass(mass, above, below)

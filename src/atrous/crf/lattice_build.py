@@ -1,4 +1,4 @@
-"""Which vertices of the permutohedral lattice enclose each point, and which are neighbors: compiled loops.
+"""Which vertices of the permutohedral lattice enclose each point: compiled loops.
 
 Adams et al. 2010, section 3. A point on a border between simplices belongs to one of them by rounding, and
 only that one's vertices come to be. So simplices are chosen in single precision and by pydensecrf's order of
@@ -9,14 +9,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64
 
 from atrous.crf.compiling import compiled
+from atrous.crf.lattice_tables import HASH_BITS, NONE, Table, empty_table, larger
 
-NONE = -1  # in place of a vertex's number
 LANES = 256  # points whose simplices are found at once, by vector instructions
-HASH_BITS = 40  # the slot is read above them: the high bits of a product are the well mixed ones
-
-# A hash table of vertices: in each slot the number of a vertex or NONE, and its hash; and by number its
-# key, the first d of its d + 1 coordinates, which sum to zero.
-Table = tuple[Int32[np.ndarray, " slots"], Int64[np.ndarray, " slots"], Int32[np.ndarray, "room d"]]
 
 
 @compiled
@@ -145,34 +140,6 @@ def _number_vertices(
 
 
 @compiled
-def _table(room: int, num_dims: int) -> Table:
-    """An empty table that takes as many vertices in half of its slots."""
-    num_slots = 1
-    while num_slots < 2 * room:
-        num_slots *= 2
-    slots = np.full(num_slots, NONE, np.int32)
-    return slots, np.empty(num_slots, np.int64), np.empty((num_slots // 2, num_dims), np.int32)
-
-
-@compiled
-def _larger(table: Table) -> Table:
-    """The same table with four times the room."""
-    old_slots, old_codes, old_keys = table
-    slots, codes, keys = _table(4 * len(old_keys), old_keys.shape[1])
-    for vertex in range(len(old_keys)):  # not a copy of slices, which takes three seconds to compile
-        for axis in range(old_keys.shape[1]):
-            keys[vertex, axis] = old_keys[vertex, axis]
-    for old in range(len(old_slots)):
-        if old_slots[old] != NONE:
-            slot = (old_codes[old] >> HASH_BITS) & (len(slots) - 1)
-            while slots[slot] != NONE:
-                slot = (slot + 1) & (len(slots) - 1)
-            slots[slot] = old_slots[old]
-            codes[slot] = old_codes[old]
-    return slots, codes, keys
-
-
-@compiled
 def enclose(
     features: Float[np.ndarray, "d n"],
     rough: Float[np.ndarray, "d n"],
@@ -180,7 +147,7 @@ def enclose(
     corners: Int32[np.ndarray, "n entries"],
     shares: Float[np.ndarray, "n entries"],
     first: int,
-) -> Table:
+) -> Int32[np.ndarray, "m d"]:
     """Find the d + 1 vertices round each point, and the point's barycentric coordinates among them.
 
     Args:
@@ -192,7 +159,7 @@ def enclose(
         first: The column of the first of the d + 1 vertices.
 
     Returns:
-        The vertices, numbered as they come.
+        The keys of the vertices, numbered as they come.
     """
     num_dims, num_points = features.shape
     last = num_dims + 1
@@ -200,11 +167,11 @@ def enclose(
     rough_elevated, weights = np.empty((last, LANES), rough.dtype), np.empty((last, LANES))
     origins, ranks = np.empty((last, LANES), np.int32), np.empty((last, LANES), np.int32)
     wanted, numbers = np.empty((last, LANES), np.int64), np.empty((last, LANES), np.int32)
-    table = _table(last * LANES, num_dims)
+    table = empty_table(last * LANES, num_dims)
     size = 0
     for start in range(0, num_points, LANES):
         if size + last * LANES > len(table[2]):
-            table = _larger(table)
+            table = larger(table)
         width = min(LANES, num_points - start)
         _elevate(features[:, start : start + width], elevated)
         _elevate(rough[:, start : start + width], rough_elevated)
@@ -215,36 +182,4 @@ def enclose(
             for color in range(last):
                 corners[start + lane, first + color] = numbers[color, lane]
                 shares[start + lane, first + color] = weights[color, lane]
-    return table[0], table[1], table[2][:size].copy()
-
-
-@compiled
-def find_neighbors(
-    table: Table, multipliers: Int64[np.ndarray, " coordinates"]
-) -> tuple[Int32[np.ndarray, "directions m"], Int32[np.ndarray, "directions m"]]:
-    """The next and the previous vertex, or NONE, in each of the d + 1 directions.
-
-    A step up in a direction raises its coordinate by d and lowers all others by one.
-    """
-    slots, codes, keys = table
-    size, num_dims = keys.shape
-    above = np.full((num_dims + 1, size), NONE, np.int32)
-    below = np.full((num_dims + 1, size), NONE, np.int32)
-    mask = len(slots) - 1
-    for start in np.nonzero(slots != NONE)[0]:
-        vertex = slots[start]
-        for direction in range(num_dims + 1):
-            code = codes[start] - multipliers.sum() + (num_dims + 1) * multipliers[direction]
-            slot = (code >> HASH_BITS) & mask
-            while slots[slot] != NONE:
-                same = codes[slot] == code
-                if same:
-                    for axis in range(num_dims):
-                        step = num_dims if axis == direction else -1
-                        same &= keys[slots[slot], axis] == keys[vertex, axis] + step
-                if same:
-                    above[direction, vertex] = slots[slot]
-                    below[direction, slots[slot]] = vertex
-                    break
-                slot = (slot + 1) & mask
-    return above, below
+    return table[2][:size].copy()

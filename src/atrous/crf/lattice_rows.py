@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Float64, Int32
 
 from atrous.crf.compiling import compiled
-from atrous.crf.lattice_build import NONE
+from atrous.crf.lattice_tables import NONE
 
 
 @compiled
@@ -81,6 +81,16 @@ def transpose_shares(
             columns[place] = point
             values[place] = shares[point, column] * scales[point]
     return columns, values
+
+
+@compiled
+def renumber_(
+    corners: Int32[np.ndarray, "n entries"], first: int, last: int, numbers: Int32[np.ndarray, " _"]
+) -> None:
+    """Give other numbers to the vertices in the columns from `first` up to `last`, in place."""
+    for point in range(len(corners)):
+        for column in range(first, last):
+            corners[point, column] = numbers[corners[point, column]]
 
 
 @compiled

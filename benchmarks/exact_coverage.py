@@ -1,7 +1,7 @@
 """How long exact coverage takes, alone and against the gradient of a real network of the same layers.
 
-Run it as `python benchmarks/coverage.py --json coverage.json`. The gradient method is given advantages: thin
-layers, and positive weights and no maxima, so that one input and one backward pass find every path.
+Run it as `python benchmarks/exact_coverage.py --json coverage.json`. The gradient method is given advantages:
+thin layers, and positive weights and no maxima, so that one input and one backward pass find every path.
 """
 
 import argparse
