@@ -8,20 +8,21 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, Int64
+from jaxtyping import Float, Float64, Int32, Int64
 from torch import Tensor
 
 from atrous.crf.filters import Normalization, check_finite, exponents
 from atrous.crf.lattice import Lattice
 from atrous.crf.lattice_build import enclose
 from atrous.crf.lattice_rows import (
+    Rows,
     blur_mass,
     blur_rows,
     finish_shares_,
     renumber_,
     slice_mass,
     tally,
-    transpose_shares,
+    transpose_shares_,
 )
 from atrous.crf.lattice_tables import find_neighbors, merge
 from atrous.crf.products import SparseMatrix
@@ -30,10 +31,6 @@ from atrous.errors import ShapeError
 LARGEST_KEY = 1 << 30  # a vertex and its neighbors then fit int32
 LARGEST_SINGLE = 1 << 12  # bandwidths; up to here single precision places a point to a thousandth
 MOST_ENTRIES = (1 << 31) - 1  # of a matrix with 32-bit indices
-
-Rows = tuple[
-    Int32[np.ndarray, "_"], Int32[np.ndarray, "_"], Float[np.ndarray, "_"]
-]  # starts, columns, values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,21 +42,40 @@ class _Shares:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """The vertices round the points of a half.
+
+    Attributes:
+        keys: Their coordinates.
+        counts: How many points share each.
+        mass: The sum of their shares.
+    """
+
+    keys: Int32[np.ndarray, "m d"]
+    counts: Int32[np.ndarray, " m"]
+    mass: Float64[np.ndarray, " m"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """What one kernel adds to a lattice.
 
     Attributes:
         first: Its first column of the shares.
-        down: Its matrix that splats.
+        numbers: For each half, the numbers that its vertices have among all.
+        free: For each half, where its first entry goes in each row of the matrix that splats.
+        mass: At each vertex, what splat and blur make of ones.
+        down: The matrix that splats; its entries are written half by half.
         blurs: One a direction.
-        after: The scale of each pixel after the filter.
-        ratio: The same by the scale before it.
+        ratio: The scale of each pixel after the filter by that before it, written half by half.
     """
 
     first: int
+    numbers: tuple[Int32[np.ndarray, " _"], ...]
+    free: tuple[Int32[np.ndarray, " m"], ...]
+    mass: Float64[np.ndarray, " m"]
     down: Rows
     blurs: tuple[Rows, ...]
-    after: Float[np.ndarray, " n"]
     ratio: Float[np.ndarray, " n"]
 
 
@@ -90,46 +106,67 @@ def build_lattice(features: Sequence[Float[Tensor, "_ n"]], *, normalization: No
     halves = slice(0, num_pixels // 2), slice(num_pixels // 2, num_pixels)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         found = [pool.map(partial(_enclose, shares=shares, points=half), arrays, firsts) for half in halves]
-        build = partial(_build_part, shares=shares, powers=exponents(normalization))
-        parts = list(pool.map(build, firsts, *found))
-        offsets = np.cumsum([0, *(len(part.down[0]) - 1 for part in parts)]).tolist()
-        list(pool.map(partial(_finish_part_, shares=shares), parts, offsets[:-1]))
+        parts = list(pool.map(partial(_join, shares=shares), firsts, *found))
+        offsets = np.cumsum([0, *(len(part.mass) for part in parts)]).tolist()
+        powers = exponents(normalization)
+        finish = partial(_finish_half_, shares=shares, powers=powers)
+        written = [pool.map(partial(finish, half), parts, offsets[:-1]) for half in enumerate(halves)]
+        _ = [list(done) for done in written]  # raises what a thread raised
     return _to_lattice(parts, shares, features[0].device)
 
 
-def _enclose(
-    features: Float[np.ndarray, "d n"], first: int, *, shares: _Shares, points: slice
-) -> Int32[np.ndarray, "m d"]:
+def _enclose(features: Float[np.ndarray, "d n"], first: int, *, shares: _Shares, points: slice) -> _Found:
     """Vertices round some of the points of one kernel; fills in the shares. Without torch, as all here."""
     wild = np.abs(features).max() >= LARGEST_SINGLE
     exact = features[:, points].astype(np.float64 if wild else features.dtype)
     rough = exact if wild else exact.astype(np.float32)
-    multipliers = _multipliers(len(features))
-    return enclose(exact, rough, multipliers, shares.corners[points], shares.shares[points], first)
+    corners, own = shares.corners[points], shares.shares[points]
+    keys = enclose(exact, rough, _multipliers(len(features)), corners, own, first)
+    return _Found(keys, *tally(corners, own, first, len(features) + 1, len(keys)))
 
 
-def _build_part(
-    first: int,
-    keys: Int32[np.ndarray, "some d"],
-    others: Int32[np.ndarray, "rest d"],
-    *,
-    shares: _Shares,
-    powers: tuple[float, float],
-) -> _Part:
-    """One kernel's part, of the vertices round the first half of the points and round the second."""
-    num_dims, dtype = keys.shape[1], shares.shares.dtype
+def _join(first: int, early: _Found, late: _Found, *, shares: _Shares) -> _Part:
+    """One kernel's part, with room for what its halves have yet to write."""
+    num_pixels, dtype = len(shares.corners), shares.shares.dtype
+    num_dims = early.keys.shape[1]
     multipliers = _multipliers(num_dims)
-    table, numbers = merge(keys, others, multipliers)
-    renumber_(shares.corners[len(shares.corners) // 2 :], first, first + num_dims + 1, numbers)
+    table, numbers = merge(early.keys, late.keys, multipliers)
     above, below = find_neighbors(table, multipliers)
-    starts, mass = tally(shares.corners, shares.shares, first, above)
-    mass = blur_mass(mass, above, below)
+    num_early, num_vertices = len(early.keys), len(table[2])
+    counts, mass = np.zeros(num_vertices, np.int32), np.zeros(num_vertices)
+    counts[:num_early], mass[:num_early] = early.counts, early.mass
+    starts, second = np.zeros(num_vertices + 1, np.int32), counts.copy()
+    counts[numbers] += late.counts
+    mass[numbers] += late.mass
+    np.cumsum(counts, out=starts[1:])
+    second += starts[:-1]
+    num_entries = num_pixels * (num_dims + 1)
+    return _Part(
+        first,
+        numbers=(np.arange(num_early, dtype=np.int32), numbers),
+        free=(starts[:-1].copy(), second),
+        mass=blur_mass(mass, above, below),
+        down=(starts, np.empty(num_entries, np.int32), np.empty(num_entries, dtype)),
+        blurs=tuple(_blur(up, down, dtype) for up, down in zip(above, below, strict=True)),
+        ratio=np.empty(num_pixels, dtype),
+    )
+
+
+def _finish_half_(
+    half: tuple[int, slice], part: _Part, offset: int, *, shares: _Shares, powers: tuple[float, float]
+) -> None:
+    """Write a half's entries of one kernel's matrices, whose vertices start at `offset` in the lattice."""
+    number, points = half
+    corners, own = shares.corners[points], shares.shares[points]
+    first, num_dims = part.first, len(part.blurs) - 1
+    renumber_(corners, first, num_dims + 1, part.numbers[number])
     gain = 1 / (1 + 2.0**-num_dims)  # brings the value at distance zero to about one, as in pydensecrf
-    degrees = gain * slice_mass(shares.corners, shares.shares, first, num_dims + 1, mass)
-    before, after = ((math.sqrt(gain) * degrees**power).astype(dtype) for power in powers)
-    columns, values = transpose_shares(shares.corners, shares.shares, first, starts, before)
-    blurs = tuple(_blur(up, down, dtype) for up, down in zip(above, below, strict=True))
-    return _Part(first, (starts, columns, values), blurs, after, after / before)
+    degrees = gain * slice_mass(corners, own, first, num_dims + 1, part.mass)
+    before, after = ((math.sqrt(gain) * degrees**power).astype(own.dtype) for power in powers)
+    rows = part.free[number], *part.down[1:]
+    transpose_shares_(corners, own, first, num_dims + 1, before, points.start, rows)
+    finish_shares_(corners, own, first, num_dims + 1, offset, after)
+    part.ratio[points] = after / before
 
 
 def _blur(above: Int32[np.ndarray, " m"], below: Int32[np.ndarray, " m"], dtype: np.dtype) -> Rows:
@@ -138,11 +175,6 @@ def _blur(above: Int32[np.ndarray, " m"], below: Int32[np.ndarray, " m"], dtype:
     values = np.full(len(columns), 0.5, dtype)
     values[starts[:-1]] = 1
     return starts, columns, values
-
-
-def _finish_part_(part: _Part, offset: int, *, shares: _Shares) -> None:
-    """Make the kernel's shares rows of a lattice where its vertices start at `offset`."""
-    finish_shares_(shares.corners, shares.shares, part.first, len(part.blurs), offset, part.after)
 
 
 def _to_lattice(parts: Sequence[_Part], shares: _Shares, device: torch.device) -> Lattice:

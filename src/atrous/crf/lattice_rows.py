@@ -6,25 +6,27 @@ from jaxtyping import Float, Float64, Int32
 from atrous.crf.compiling import compiled
 from atrous.crf.lattice_tables import NONE
 
+# Of a matrix: where its rows start, and the column and value of each entry.
+Rows = tuple[Int32[np.ndarray, "_"], Int32[np.ndarray, "_"], Float[np.ndarray, "_"]]
+
 
 @compiled
 def tally(
     corners: Int32[np.ndarray, "n entries"],
     shares: Float[np.ndarray, "n entries"],
     first: int,
-    above: Int32[np.ndarray, "directions m"],
-) -> tuple[Int32[np.ndarray, " starts"], Float64[np.ndarray, " m"]]:
-    """Where the rows of splatting start, and the sum of all shares in each vertex: the splat of ones."""
-    starts = np.zeros(above.shape[1] + 1, np.int32)
-    mass = np.zeros(above.shape[1])
+    num_entries: int,
+    num_vertices: int,
+) -> tuple[Int32[np.ndarray, " m"], Float64[np.ndarray, " m"]]:
+    """How many points share each vertex, and the sum of their shares: the splat of ones."""
+    counts = np.zeros(num_vertices, np.int32)
+    mass = np.zeros(num_vertices)
     for point in range(len(corners)):
-        for column in range(first, first + len(above)):
+        for column in range(first, first + num_entries):
             vertex = corners[point, column]
-            starts[vertex + 1] += 1
+            counts[vertex] += 1
             mass[vertex] += shares[point, column]
-    for vertex in range(len(mass)):
-        starts[vertex + 1] += starts[vertex]
-    return starts, mass
+    return counts, mass
 
 
 @compiled
@@ -62,34 +64,35 @@ def slice_mass(
 
 
 @compiled
-def transpose_shares(
+def transpose_shares_(
     corners: Int32[np.ndarray, "n entries"],
     shares: Float[np.ndarray, "n entries"],
     first: int,
-    starts: Int32[np.ndarray, " starts"],
+    num_entries: int,
     scales: Float[np.ndarray, " n"],
-) -> tuple[Int32[np.ndarray, " nonzeros"], Float[np.ndarray, " nonzeros"]]:
-    """Columns and values of splatting: the shares row by row of vertices, each point's times its scale."""
-    num_entries = starts[-1] // len(corners)
-    columns = np.empty(starts[-1], np.int32)
-    values = np.empty(starts[-1], shares.dtype)
-    free = starts.copy()
+    start: int,
+    rows: Rows,
+) -> None:
+    """Write the entries of splatting: each point's shares times its scale, in the rows of its vertices.
+
+    The points are numbered from `start` on. In place of starts, `rows` has where each row's next entry goes.
+    """
+    free, columns, values = rows
     for point in range(len(corners)):
         for column in range(first, first + num_entries):
             place = free[corners[point, column]]
             free[corners[point, column]] += 1
-            columns[place] = point
+            columns[place] = start + point
             values[place] = shares[point, column] * scales[point]
-    return columns, values
 
 
 @compiled
 def renumber_(
-    corners: Int32[np.ndarray, "n entries"], first: int, last: int, numbers: Int32[np.ndarray, " _"]
+    corners: Int32[np.ndarray, "n entries"], first: int, num_entries: int, numbers: Int32[np.ndarray, " _"]
 ) -> None:
-    """Give other numbers to the vertices in the columns from `first` up to `last`, in place."""
+    """Give other numbers to the vertices in the columns from `first` on, in place."""
     for point in range(len(corners)):
-        for column in range(first, last):
+        for column in range(first, first + num_entries):
             corners[point, column] = numbers[corners[point, column]]
 
 
