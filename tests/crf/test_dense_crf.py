@@ -68,8 +68,8 @@ def test_settings_are_frozen_and_equal_by_value():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kernels": []}, "no kernels"),
-        ({"num_steps": -1}, "num_steps -1 is negative"),
+        ({"kernels": []}, "no list of kernels; give some"),
+        ({"num_steps": -1}, "num_steps -1 is no number of updates"),
         ({"compatibility": ()}, "compatibility of 0 rows"),
         ({"compatibility": ((0.0, 1.0),)}, r"compatibility of 1 rows with \[2\] numbers"),
         ({"compatibility": ((0.0, 1.0), (1.0,))}, r"compatibility of 2 rows with \[1, 2\] numbers"),

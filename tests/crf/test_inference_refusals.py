@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from atrous.crf.inference_steps import build_filters, mean_field, refine_logits, unary_from_labels
-from atrous.crf.kernels import Spatial
+from atrous.crf.inference_steps import build_filters, check_steps, mean_field, refine_logits
+from atrous.crf.kernels import Spatial, as_kernels
+from atrous.crf.unary import unary_from_labels
 from atrous.errors import ConfigError, ShapeError
 from crf.scenes import KERNELS, scene
 
@@ -64,10 +65,41 @@ def test_learned_weights_must_be_finite():
 
 def test_settings_that_make_no_sense_are_refused():
     logits, images = scene((5, 5))
-    with pytest.raises(ConfigError, match="num_steps -1 is negative"):
+    with pytest.raises(ConfigError, match="num_steps -1 is no number of updates"):
         mean_field(logits, images, kernels=KERNELS, num_steps=-1)
-    with pytest.raises(ConfigError, match="no kernels; give some"):
+    with pytest.raises(ConfigError, match="no list of kernels; give some"):
         mean_field(logits, images, kernels=[])
+
+
+@pytest.mark.parametrize("wrong", [(), Spatial(), ["spatial"], 3, None])
+def test_what_are_no_kernels_is_refused(wrong):
+    with pytest.raises(ConfigError, match="no list of kernels; give some"):
+        as_kernels(wrong)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "3", None])
+def test_what_is_no_number_of_steps_is_refused(wrong):
+    with pytest.raises(ConfigError, match="no number of updates; give a whole number"):
+        check_steps(wrong)
+
+
+def test_costs_of_any_type_are_taken_in_the_precision_of_the_logits():
+    logits, images = scene((5, 5))
+    num_classes = logits.shape[1]
+    costs = 1 - torch.eye(num_classes, dtype=torch.float64)
+    expected = mean_field(logits.float(), images, kernels=KERNELS, compatibility=costs.float())
+    for given in (costs, costs.long(), costs.half()):
+        assert torch.equal(mean_field(logits.float(), images, kernels=KERNELS, compatibility=given), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(mean_field(logits.float(), images, kernels=KERNELS, compatibility=costs), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_masks_of_any_integers_are_labels(dtype):
+    labels = torch.tensor([[[0, 2], [1, 1]]])
+    expected = unary_from_labels(labels, num_classes=3, confidence=0.7)
+    assert torch.equal(unary_from_labels(labels.to(dtype), num_classes=3, confidence=0.7), expected)
+    assert unary_from_labels(labels, num_classes=3, confidence=1e-50).isfinite().all()
 
 
 def test_labels_become_logits_of_a_confidence():

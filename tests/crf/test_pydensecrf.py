@@ -9,8 +9,9 @@ from matplotlib.cbook import get_sample_data
 from PIL import Image
 
 from atrous.crf.filters import build_exact
-from atrous.crf.inference_steps import build_filters, mean_field, refine_logits, unary_from_labels
+from atrous.crf.inference_steps import build_filters, mean_field, refine_logits
 from atrous.crf.kernels import from_pydensecrf
+from atrous.crf.unary import unary_from_labels
 from crf import pydensecrf_reference as reference
 
 installed = pytest.mark.skipif(

@@ -192,9 +192,9 @@ def test_missing_or_unknown_tensors_are_refused(name):
     ("settings", "message"),
     [
         ({"num_classes": 0}, "0 classes"),
-        ({"kernels": []}, "0 kernels"),
-        ({"num_steps": -1}, "-1 and 10 steps"),
-        ({"num_test_steps": -1}, "5 and -1 steps"),
+        ({"kernels": []}, "no list of kernels"),
+        ({"num_steps": -1}, "num_steps -1"),
+        ({"num_test_steps": -1}, "num_steps -1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, message):
@@ -204,7 +204,7 @@ def test_settings_that_make_no_sense_are_refused(settings, message):
 
 def test_what_it_cannot_refine_is_refused():
     logits, images = example((7, 6))
-    with pytest.raises(ShapeError, match="does not fit 3 classes"):
+    with pytest.raises(ShapeError, match="for a CRF of 21 classes"):
         CRFRNN(num_classes=21, kernels=KERNELS)(logits, images)
     with pytest.raises(ShapeError, match="no images"):
         CRFRNN(num_classes=3, kernels=KERNELS)(logits)
@@ -242,6 +242,7 @@ def iou_of_each_class(logits: Tensor, labels: Tensor) -> Tensor:
     return (found & truth).sum((0, 1, 2)) / (found | truth).sum((0, 1, 2))
 
 
+@pytest.mark.slow
 def test_a_learned_compatibility_beats_potts_on_held_out_scenes():
     """That ground and disk never touch saves the rim between them, which Potts eats away.
 

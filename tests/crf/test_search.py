@@ -1,5 +1,6 @@
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,14 +55,14 @@ def label_maps_of(crf: DenseCRF, examples: Sequence[Example]) -> list[np.ndarray
     return [crf(logits[None], image[None])[0].argmax(0).numpy() for (logits, _), image in pairs]
 
 
-def test_the_grid_is_an_exhaustive_search_of_the_appearance_kernel():
+def test_the_grid_is_an_exhaustive_search_of_bandwidths_of_appearance_and_strengths_of_all():
     examples, truths = draw_examples()
     score = Accuracy(truths)
     spatial, bilateral = BOTH.kernels
     exhaustive = {}
-    for xy, rgb, weight in itertools.product((0.5, 1, 2), repeat=3):
-        scaled = Bilateral((4 * xy, 6 * xy), 20 * rgb, 2 * weight)
-        crf = DenseCRF((spatial, scaled), 3, "after", BOTH.compatibility)
+    for xy, rgb, strength in itertools.product((0.5, 1, 2), (0.5, 1, 2), (1, 1 / 4, 1 / 16)):
+        kernels = replace(spatial, weight=strength), Bilateral((4 * xy, 6 * xy), 20 * rgb, 2 * strength)
+        crf = DenseCRF(kernels, 3, "after", BOTH.compatibility)
         exhaustive[crf] = score(label_maps_of(crf, examples))
     result = search_parameters(examples, score=score, start=BOTH, budget=27)
     assert {trial.crf: trial.score for trial in result.trials} == exhaustive
@@ -73,7 +74,9 @@ def test_the_grid_is_an_exhaustive_search_of_the_appearance_kernel():
 def test_without_an_appearance_kernel_the_grid_is_of_all_parameters():
     examples, truths = draw_examples(1)
     start = DenseCRF([Spatial(sigma=2, weight=3, spacing=2)], num_steps=2)
-    result = search_parameters(examples, score=Accuracy(truths), start=start, octaves=(1, -2), budget=9)
+    result = search_parameters(
+        examples, score=Accuracy(truths), start=start, octaves=(1, -2), strengths=(1, -2), budget=9
+    )
     expected = {(sigma, weight) for sigma in (2, 4, 0.5) for weight in (3, 6, 0.75)}
     kernels = [trial.crf.kernels[0] for trial in result.trials if trial.crf]
     assert len(kernels) == 9
@@ -163,14 +166,16 @@ def test_it_says_so_where_no_crf_is_better():
     logits = torch.nn.functional.one_hot(torch.from_numpy(truth), 2).permute(2, 0, 1) * 1.0
     examples = [(logits, np.zeros((8, 8, 3), np.uint8))]
     start = DenseCRF([Spatial(sigma=3, weight=30)])
-    result = search_parameters(examples, score=Accuracy([truth]), start=start, octaves=(), budget=2)
+    result = search_parameters(
+        examples, score=Accuracy([truth]), start=start, octaves=(), strengths=(), budget=2
+    )
     assert result.score < result.score_without == 1
     assert not result.helps
 
 
 def test_a_search_that_is_cut_off_has_what_it_tried_so_far():
     examples, truths = draw_examples(1)
-    settings = {"score": Accuracy(truths), "start": BOTH, "octaves": (0, 1), "budget": 25}
+    settings = {"score": Accuracy(truths), "start": BOTH, "octaves": (0, 1), "strengths": (-1,), "budget": 25}
     whole = search_parameters(examples, **settings)
     tried = list(itertools.islice(try_parameters(examples, **settings), 13))
     assert tried[0] == Trial(None, whole.score_without)
@@ -182,13 +187,19 @@ def test_a_search_that_is_cut_off_has_what_it_tried_so_far():
 def test_images_may_be_tensors_of_any_number_of_axes_and_channels():
     examples, truths = draw_examples(2)
     as_tensors = [(logits, torch.from_numpy(np.array(image)).permute(2, 0, 1)) for logits, image in examples]
-    settings = {"score": Accuracy(truths), "start": BOTH, "octaves": (0,), "budget": 9}
+    settings = {"score": Accuracy(truths), "start": BOTH, "octaves": (0,), "strengths": (0,), "budget": 9}
     assert search_parameters(as_tensors, **settings) == search_parameters(examples, **settings)
     for size in ((9,), (3, 4, 5)):
         logits, image = torch.randn(3, *size), torch.randint(0, 256, (2, *size))
         truth = logits.argmax(0).numpy()
         start = DenseCRF([Bilateral(sigma_xy=2, sigma_rgb=20)], num_steps=1)
-        settings = {"score": Accuracy([truth]), "start": start, "octaves": (0,), "budget": 2}
+        settings = {
+            "score": Accuracy([truth]),
+            "start": start,
+            "octaves": (0,),
+            "strengths": (0,),
+            "budget": 2,
+        }
         assert search_parameters([(logits, image)], **settings).score_without == 1
 
 
@@ -197,7 +208,9 @@ def test_more_classes_than_a_byte_counts_keep_their_numbers():
     logits = 9.0 * torch.nn.functional.one_hot(torch.from_numpy(truth), 300).permute(2, 0, 1)
     start = DenseCRF([Spatial(sigma=0.1)])
     examples = [(logits, np.zeros((15, 20, 3), np.uint8))]
-    result = search_parameters(examples, score=Accuracy([truth]), start=start, octaves=(), budget=1)
+    result = search_parameters(
+        examples, score=Accuracy([truth]), start=start, octaves=(), strengths=(), budget=1
+    )
     assert result.score == result.score_without == 1
 
 

@@ -125,6 +125,8 @@ def test_names_and_colors_come_from_a_labels_toml(config, tmp_path):
     (tmp_path / "labels.toml").write_text('names = ["left", "right", "none"]')
     result = refine(replace(config, labels=tmp_path / "labels.toml"))
     assert {"left", "right"} <= result.shares.keys() <= {"left", "right", "none"}
+    with pytest.raises(DataError, match=r"no labels\.toml at"):
+        refine(replace(config, labels=tmp_path / "none.toml", overwrite=True))
     (tmp_path / "labels.toml").write_text('names = ["left", "right"]')
     with pytest.raises(ShapeError, match=r"scores of 3 classes, and .*labels.toml names 2"):
         refine(replace(config, labels=tmp_path / "labels.toml", overwrite=True))
@@ -177,7 +179,9 @@ IMAGE = {"image": "a.png", "scores": "a.npz"}
         ({**IMAGE, "checkpoint": "c", "labels": "l"}, "both name the classes"),
         ({**IMAGE, "output": "a.jpg"}, r"is no name of a \.png file"),
         ({"search": "data", "checkpoint": "c", "output": "a.png"}, r"is no name of a \.safetensors file"),
-        ({**IMAGE, "num_images": -1}, "num_images is -1"),
+        ({"search": "data", "checkpoint": "c", "num_images": -1}, "num_images is -1"),
+        ({**IMAGE, "budget": 5}, "budget says nothing with an image"),
+        ({"search": "data", "checkpoint": "c", "opacity": 0.1}, "opacity says nothing with --search"),
     ],
 )
 def test_contradictions_are_refused(arguments, message, tmp_path):
@@ -192,7 +196,7 @@ def test_contradictions_are_refused(arguments, message, tmp_path):
         (CRFSettings(spatial_weight=0, bilateral_weight=0), "leaves no CRF"),
         (CRFSettings(sigma_xy=-1), "no bandwidth"),
         (CRFSettings(sigma_rgb=float("nan")), "no bandwidth"),
-        (CRFSettings(num_steps=-1), "negative"),
+        (CRFSettings(num_steps=-1), "no number of updates"),
         (CRFSettings(bilateral_weight=float("inf")), "not finite"),
     ],
 )

@@ -52,8 +52,8 @@ def config(tiny_data, checkpoint):
 def test_the_best_settings_are_saved_and_score_what_the_search_says(config, checkpoint, tiny_data):
     before = load_checkpoint(checkpoint)
     outcome = search(config)
-    assert outcome.result.helps
-    assert outcome.written == checkpoint
+    assert outcome.is_new
+    assert outcome.output == checkpoint
     after = load_checkpoint(checkpoint)
     assert crf_of(after, num_classes=3) == outcome.result.crf
     assert all(torch.equal(after.tensors[name], value) for name, value in before.tensors.items())
@@ -91,10 +91,31 @@ def test_a_crf_that_does_not_help_is_not_saved(config, checkpoint):
     content = checkpoint.read_bytes()
     smear = CRFSettings(spatial_sigma=30.0, spatial_weight=1000.0, bilateral_weight=0.0)
     outcome = search(replace(config, settings=smear, budget=9))
-    assert not outcome.result.helps
-    assert outcome.written is None
+    assert not outcome.is_new
     assert checkpoint.read_bytes() == content
-    assert "no setting helps, so none was saved" in outcome.to_table()
+    assert "no setting beats no CRF: none was saved" in outcome.to_table()
+
+
+SMEAR = DenseCRF([Spatial(30, 1000.0)])
+
+
+def test_a_carried_crf_that_hurts_is_taken_out(config, checkpoint):
+    save_checkpoint(checkpoint, with_crf(load_checkpoint(checkpoint), SMEAR))
+    outcome = search(replace(config, settings=CRFSettings(), budget=9))
+    assert outcome.carried is not None
+    assert outcome.carried.score < outcome.result.score_without
+    assert crf_of(load_checkpoint(checkpoint), num_classes=3) is None
+    assert "the one carried was taken out of" in outcome.to_table()
+
+
+def test_a_carried_crf_that_is_better_than_all_tried_stays(config, checkpoint):
+    best = search(config).best.crf
+    content = checkpoint.read_bytes()
+    worse = CRFSettings(spatial_sigma=30.0, spatial_weight=1000.0, bilateral_weight=0.0)
+    outcome = search(replace(config, settings=worse, budget=9))
+    assert outcome.best.crf == best
+    assert checkpoint.read_bytes() == content
+    assert "carries, which stays" in outcome.to_table()
 
 
 def test_a_second_search_goes_on_from_what_the_first_found(config):
@@ -116,19 +137,32 @@ def test_a_learned_crf_is_replaced_only_when_asked(config, checkpoint, tmp_path)
     assert isinstance(crf, DenseCRF)
 
 
-def stop_after(config, trials, number):
-    """Search, and send a signal after some trials."""
-    for progress in run(config):
+def stop_after(config, trials, number) -> SearchOutcome:
+    """Search, send a signal after some trials, and take what comes."""
+    job = run(config)
+    while True:
+        try:
+            progress = next(job)
+        except StopIteration as stop:
+            return stop.value
         if (progress.part, progress.done) == ("settings tried", trials):
             signal.raise_signal(number)
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_search_that_is_stopped_saves_the_best_so_far(config, checkpoint, number, exit_code):
-    with pytest.raises(StoppedError, match="stopped; so far: mean IoU on 4 images") as stopped:
-        stop_after(config, 20, number)
-    assert stopped.value.exit_code == exit_code
+    outcome = stop_after(config, 20, number)
+    assert (outcome.exit_code, outcome.stopped) == (exit_code, True)
+    assert "stopped early" in outcome.to_table()
+    assert outcome.to_dict()["stopped"] is True
     assert load_checkpoint(checkpoint).progress["crf_search"]["num_trials"] == 20
+
+
+def test_a_search_that_is_stopped_at_once_saves_nothing(config, checkpoint):
+    content = checkpoint.read_bytes()
+    with pytest.raises(StoppedError, match="before any settings were tried"):
+        stop_after(config, 0, signal.SIGINT)
+    assert checkpoint.read_bytes() == content
 
 
 def test_images_are_spread_over_the_split(config):

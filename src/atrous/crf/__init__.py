@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atrous.crf.dense_crf import DenseCRF
-    from atrous.crf.inference_steps import mean_field, unary_from_labels
+    from atrous.crf.inference_steps import mean_field
     from atrous.crf.kernels import Bilateral, Gaussian, Spatial, from_crfasrnn, from_pydensecrf
     from atrous.crf.rnn import CRFRNN
     from atrous.crf.search import search_parameters
+    from atrous.crf.unary import unary_from_labels
 
 _HOMES = {
     "Bilateral": "kernels",
@@ -23,7 +24,7 @@ _HOMES = {
     "from_pydensecrf": "kernels",
     "mean_field": "inference_steps",
     "search_parameters": "search",
-    "unary_from_labels": "inference_steps",
+    "unary_from_labels": "unary",
 }
 
 __all__ = [

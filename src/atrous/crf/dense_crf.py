@@ -1,6 +1,5 @@
 """A dense CRF with its settings frozen, and the plain form in which settings are stored."""
 
-import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from torch import Tensor
 
 from atrous.config import to_dict
 from atrous.crf.filters import Normalization, exponents
-from atrous.crf.inference_steps import build_filters, mean_field, refine_logits
-from atrous.crf.kernels import Bilateral, Gaussian, Kernel, Spatial
+from atrous.crf.inference_steps import build_filters, check_steps, mean_field, refine_logits
+from atrous.crf.kernels import Bilateral, Gaussian, Kernel, Spatial, as_kernels, is_real
 from atrous.errors import CheckpointError, ConfigError
 
 Costs = tuple[float, ...] | tuple[tuple[float, ...], ...]
@@ -29,7 +28,8 @@ class DenseCRF:
         kernels: At least one; kept as a tuple.
         num_steps: Mean-field updates.
         normalization: "symmetric", "before", "after" or "none".
-        compatibility: Rows of a (k, k) matrix of costs, or the diagonal of one; None for Potts.
+        compatibility: Rows of a (k, k) matrix of costs, or the diagonal of one, see `mean_field`; None for
+            Potts. A list or tensor becomes a tuple.
 
     Raises:
         ConfigError: If there is no kernel or no such normalization, the number of steps is negative, or the
@@ -42,28 +42,25 @@ class DenseCRF:
     compatibility: Costs | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kernels", tuple(self.kernels))
-        if not self.kernels:
-            raise ConfigError("no kernels; give some, such as [Spatial(sigma=3, weight=3)]")
-        if self.num_steps < 0:
-            raise ConfigError(f"num_steps {self.num_steps} is negative; give 0 or more")
+        object.__setattr__(self, "kernels", as_kernels(self.kernels))
+        check_steps(self.num_steps)
         exponents(self.normalization)
         if self.compatibility is not None:
+            object.__setattr__(self, "compatibility", _as_costs(self.compatibility))
             _check_costs(self.compatibility)
 
     def __call__(
         self, logits: Float[Tensor, "b k *spatial"], images: Real[Tensor, "..."] | None = None
     ) -> Float[Tensor, "b k *spatial"]:
         """Probabilities that sum to one over k; arguments and errors as those of `mean_field`."""
-        with torch.autocast(logits.device.type, enabled=False):
-            return mean_field(
-                logits,
-                images,
-                kernels=self.kernels,
-                num_steps=self.num_steps,
-                normalization=self.normalization,
-                compatibility=self.costs(logits),
-            )
+        return mean_field(
+            logits,
+            images,
+            kernels=self.kernels,
+            num_steps=self.num_steps,
+            normalization=self.normalization,
+            compatibility=self.costs(logits),
+        )
 
     def refine(
         self, logits: Float[Tensor, "b k *spatial"], images: Real[Tensor, "..."] | None = None
@@ -173,12 +170,23 @@ def _restore_costs(stored: list[Any]) -> Costs:
     return tuple(_restore_numbers(row) for row in stored)  # type: ignore[return-value]
 
 
+def _as_costs(costs: Any) -> Any:
+    """Tuples in place of lists and tensors."""
+    if isinstance(costs, Tensor):
+        costs = costs.tolist()
+    return tuple(map(_as_costs, costs)) if isinstance(costs, list | tuple) else costs
+
+
 def _check_costs(costs: Costs) -> None:
+    if not isinstance(costs, tuple):
+        raise ConfigError(
+            f"compatibility {costs!r} is neither a vector nor a matrix; give k numbers, or k rows of k"
+        )
     rows = [row if isinstance(row, tuple) else (row,) for row in costs]
     widths = {len(row) if isinstance(row, tuple) else 0 for row in costs}
     if widths not in ({0}, {len(costs)}):
         raise ConfigError(
             f"compatibility of {len(costs)} rows with {sorted(widths)} numbers; give k rows of k, or a vector"
         )
-    if not all(math.isfinite(cost) for row in rows for cost in row):
+    if not all(is_real(cost) for row in rows for cost in row):
         raise ConfigError("compatibility is not all finite; give numbers, such as 0 and 1")

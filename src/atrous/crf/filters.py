@@ -108,5 +108,8 @@ def check_finite(points: Float[Tensor, "f n"]) -> float:
     """
     largest = points.abs().max()
     if not largest.isfinite():
-        raise ShapeError("features are not all finite; mend the images, or the features of a Gaussian kernel")
+        raise ShapeError(
+            "features are not all finite; mend the images, take larger bandwidths, or mend the features of a "
+            "Gaussian kernel"
+        )
     return largest.item()

@@ -1,13 +1,14 @@
 """Mean-field inference in a fully connected CRF: softmax, filter, add, again."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float, Int64, Real
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from atrous.crf.filters import Filter, Normalization
-from atrous.crf.kernels import Kernel
+from atrous.crf.kernels import Kernel, as_kernels
 from atrous.crf.lattice_assembly import build_lattice
 from atrous.errors import ConfigError, ShapeError
 
@@ -22,7 +23,7 @@ def mean_field(
     kernels: Sequence[Kernel],
     num_steps: int = 10,
     normalization: Normalization = "symmetric",
-    compatibility: Float[Tensor, "..."] | None = None,
+    compatibility: Real[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "b k *spatial"]:
     """Approximate marginals of a fully connected CRF.
 
@@ -48,12 +49,13 @@ def mean_field(
         ShapeError: If images, features and logits differ in size, or contain what is not finite.
         ConfigError: If a setting makes no sense.
     """
+    kernels = as_kernels(kernels)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    filters = build_filters(precise, images, kernels=kernels, normalization=normalization)
-    weights = precise.new_tensor([kernel.weight for kernel in kernels])
-    refined = refine_logits(
-        precise, filters, weights=weights, compatibility=compatibility, num_steps=num_steps
-    )
+    with torch.autocast(logits.device.type, enabled=False):
+        filters = build_filters(precise, images, kernels=kernels, normalization=normalization)
+        weights = precise.new_tensor([kernel.weight for kernel in kernels])
+        costs = None if compatibility is None else compatibility.to(precise)
+        refined = refine_logits(precise, filters, weights=weights, compatibility=costs, num_steps=num_steps)
     return refined.movedim(1, -1).softmax(-1).movedim(-1, 1)  # along memory
 
 
@@ -78,8 +80,6 @@ def build_filters(
         ShapeError: If images, features and logits differ in size, or contain what is not finite.
         ConfigError: If there is no kernel, or no such normalization.
     """
-    if not kernels:
-        raise ConfigError("no kernels; give some, such as [Spatial(sigma=3, weight=3)]")
     if not 1 <= logits.ndim - 2 <= 3 or not logits.numel():
         raise ShapeError(
             f"logits {tuple(logits.shape)}; give (b, k, *spatial) with one to three spatial axes"
@@ -89,7 +89,7 @@ def build_filters(
             f"images {tuple(images.shape)} do not fit logits {tuple(logits.shape)}; give (b, c, *spatial) "
             f"with the same b and spatial sizes"
         )
-    features = [kernel.features(logits, images) for kernel in kernels]
+    features = [kernel.features(logits, images) for kernel in as_kernels(kernels)]
     return [build(of_image, normalization=normalization) for of_image in zip(*features, strict=True)]
 
 
@@ -191,39 +191,14 @@ def _gains(
     return splatted @ -compatibility.T
 
 
-def unary_from_labels(
-    label_map: Int64[Tensor, "b *spatial"], *, num_classes: int, confidence: float, ignore_index: int = 255
-) -> Float[Tensor, "b k *spatial"]:
-    """Logits of someone who is right about a pixel's label with a given probability.
-
-    The logarithm of the confidence for the label, of an equal part of the rest for each other, and of equal
-    parts for all where the label is `ignore_index`: pydensecrf's function of this name, where 0 is ignored.
-
-    Args:
-        label_map: Classes 0..num_classes - 1, or `ignore_index`.
-        num_classes: At least two.
-        confidence: Probability, between 0 and 1, both excluded.
-        ignore_index: The label that says nothing.
+def check_steps(num_steps: Any) -> None:
+    """Nothing, if it is a number of mean-field updates.
 
     Raises:
-        ConfigError: If there are fewer than two classes, or the confidence is out of range.
-        ShapeError: If there are other labels.
+        ConfigError: If it is negative or no whole number.
     """
-    if num_classes < 2 or not 0 < confidence < 1:
-        raise ConfigError(
-            f"{num_classes} classes with confidence {confidence}; give at least 2, and one between 0 and 1"
-        )
-    known = label_map != ignore_index
-    if known.any() and not 0 <= label_map[known].min() <= label_map[known].max() < num_classes:
-        raise ShapeError(
-            f"labels beyond 0..{num_classes - 1}, and not {ignore_index}; map them to classes first"
-        )
-    rest = (1 - confidence) / (num_classes - 1)
-    probabilities = torch.full(
-        (len(label_map), num_classes, *label_map.shape[1:]), rest, device=label_map.device
-    )
-    probabilities.scatter_(1, label_map.where(known, 0)[:, None], confidence)
-    return probabilities.where(known[:, None], 1 / num_classes).log()
+    if not isinstance(num_steps, int) or num_steps < 0:
+        raise ConfigError(f"num_steps {num_steps!r} is no number of updates; give a whole number, 0 or more")
 
 
 def _check(
@@ -235,10 +210,12 @@ def _check(
     num_classes = logits.shape[1]
     if not _is_finite(logits):
         raise ShapeError("logits are not all finite; clamp infinite ones, such as logarithms of 0, to -50")
-    if num_steps < 0:
-        raise ConfigError(f"num_steps {num_steps} is negative; give 0 or more")
+    check_steps(num_steps)
     if not _is_finite(weights):
-        raise ShapeError("weights of kernels are not all finite; a training that made them so has diverged")
+        raise ShapeError(
+            "weights of kernels are not all finite in this precision; give smaller ones, or lower the rate "
+            "of the training that made them so"
+        )
     if compatibility is None:
         return
     if compatibility.shape not in {(num_classes,), (num_classes, num_classes)}:

@@ -5,7 +5,10 @@ bandwidths (Krähenbühl & Koltun 2011, equation 3).
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real as RealNumber
+from typing import Any
 
 import torch
 from jaxtyping import Float, Real
@@ -31,8 +34,8 @@ class Spatial:
     spacing: PerAxis = 1.0
 
     def __post_init__(self) -> None:
-        _check_positive("sigma", self.sigma)
-        _check_positive("spacing", self.spacing)
+        for name in ("sigma", "spacing"):
+            object.__setattr__(self, name, _positive(name, getattr(self, name)))
         _check_weight(self.weight)
 
     def features(
@@ -61,9 +64,8 @@ class Bilateral:
     spacing: PerAxis = 1.0
 
     def __post_init__(self) -> None:
-        _check_positive("sigma_xy", self.sigma_xy)
-        _check_positive("sigma_rgb", self.sigma_rgb)
-        _check_positive("spacing", self.spacing)
+        for name in ("sigma_xy", "sigma_rgb", "spacing"):
+            object.__setattr__(self, name, _positive(name, getattr(self, name)))
         _check_weight(self.weight)
 
     def features(
@@ -78,7 +80,7 @@ class Bilateral:
             raise ShapeError("a Bilateral kernel has no images to read colors from; give images (b, c, ...)")
         colors = images.to(logits.device, logits.dtype).flatten(2)
         scales = _scales("sigma_rgb", self.sigma_rgb, count=colors.shape[1], of="channels")
-        positions = _positions(logits, self.sigma_xy, self.spacing)
+        positions = _positions(logits, self.sigma_xy, self.spacing, name="sigma_xy")
         return torch.cat([positions, colors / colors.new_tensor(scales)[:, None]], 1)
 
 
@@ -167,16 +169,16 @@ def from_crfasrnn(
     return Spatial(theta_gamma, spatial_weight), Bilateral(theta_alpha, theta_beta, bilateral_weight)
 
 
-def _reversed(sigma: PerAxis) -> PerAxis:
-    return sigma[::-1] if isinstance(sigma, tuple) else sigma
+def _reversed(sigma: Any) -> Any:
+    return sigma[::-1] if isinstance(sigma, list | tuple) else sigma
 
 
 def _positions(
-    logits: Float[Tensor, "b k *spatial"], sigma: PerAxis, spacing: PerAxis
+    logits: Float[Tensor, "b k *spatial"], sigma: PerAxis, spacing: PerAxis, *, name: str = "sigma"
 ) -> Float[Tensor, "b f n"]:
     """Coordinates in units of sigma, x first as in pydensecrf: a lattice depends a little on the order."""
     size = logits.shape[2:]
-    sigmas = _scales("sigma", sigma, count=len(size), of="axes")
+    sigmas = _scales(name, sigma, count=len(size), of="axes")
     spacings = _scales("spacing", spacing, count=len(size), of="axes")
     axes = [
         torch.arange(cells, device=logits.device, dtype=logits.dtype) * step / sigma
@@ -194,12 +196,33 @@ def _scales(name: str, value: PerAxis, *, count: int, of: str) -> tuple[float, .
     return scales
 
 
-def _check_positive(name: str, value: PerAxis) -> None:
-    numbers = value if isinstance(value, tuple) else (value,)
-    if not numbers or not all(math.isfinite(number) and number > 0 for number in numbers):
-        raise ConfigError(f"{name} {value} is no bandwidth; give finite numbers above 0")
+def _positive(name: str, value: Any) -> PerAxis:
+    """A number, or a tuple of numbers, as given or in a list."""
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not numbers or not all(is_real(number) and number > 0 for number in numbers):
+        raise ConfigError(f"{name} {value!r} is no bandwidth; give finite numbers above 0")
+    return numbers if isinstance(value, list | tuple) else value
 
 
-def _check_weight(weight: float) -> None:
-    if not math.isfinite(weight):
-        raise ConfigError(f"kernel weight {weight} is not finite; give a number, such as 3")
+def _check_weight(weight: Any) -> None:
+    if not is_real(weight):
+        raise ConfigError(f"kernel weight {weight!r} is not finite; give a number, such as 3")
+
+
+def is_real(number: Any) -> bool:
+    """Whether it is one finite number."""
+    return isinstance(number, RealNumber) and math.isfinite(number)
+
+
+def as_kernels(kernels: Any) -> tuple[Kernel, ...]:
+    """Kernels as a tuple.
+
+    Raises:
+        ConfigError: If there is none, or something else among them.
+    """
+    found = tuple(kernels) if isinstance(kernels, Iterable) else ()
+    if not found or not all(isinstance(kernel, Kernel) for kernel in found):
+        raise ConfigError(
+            f"kernels {kernels!r} are no list of kernels; give some, such as [Spatial(sigma=3, weight=3)]"
+        )
+    return found

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from atrous.crf.dense_crf import DenseCRF, broken_settings, restore_kernels, store_kernels, whole_number
 from atrous.crf.filters import Normalization, exponents
-from atrous.crf.inference_steps import build_filters, refine_logits
-from atrous.crf.kernels import Kernel
-from atrous.errors import ConfigError
+from atrous.crf.inference_steps import build_filters, check_steps, refine_logits
+from atrous.crf.kernels import Kernel, as_kernels
+from atrous.errors import ConfigError, ShapeError
 
 
 class CRFRNN(nn.Module):
@@ -46,17 +46,16 @@ class CRFRNN(nn.Module):
         normalization: Normalization = "after",
     ) -> None:
         super().__init__()
-        if num_classes < 1 or not kernels or min(num_steps, num_test_steps) < 0:
-            raise ConfigError(
-                f"{num_classes} classes, {len(kernels)} kernels, {num_steps} and {num_test_steps} steps; "
-                f"give at least one class and kernel, and no negative number of steps"
-            )
+        if num_classes < 1:
+            raise ConfigError(f"{num_classes} classes make no CRF; give at least 1")
+        check_steps(num_steps)
+        check_steps(num_test_steps)
         exponents(normalization)
-        self.kernels = tuple(kernels)
+        self.kernels = as_kernels(kernels)
         self.num_steps = num_steps
         self.num_test_steps = num_test_steps
         self.normalization: Normalization = normalization
-        weights = torch.tensor([float(kernel.weight) for kernel in kernels])
+        weights = torch.tensor([float(kernel.weight) for kernel in self.kernels])
         self.kernel_weights = nn.Parameter(weights[:, None].repeat(1, num_classes))
         self.compatibility = nn.Parameter(1 - torch.eye(num_classes))
 
@@ -106,6 +105,11 @@ class CRFRNN(nn.Module):
         Raises:
             ShapeError: If images and logits differ in size, are not finite, or have not k classes.
         """
+        if logits.shape[1] != self.num_classes:
+            raise ShapeError(
+                f"logits {tuple(logits.shape)} for a CRF of {self.num_classes} classes; give (b, "
+                f"{self.num_classes}, *spatial), or build the layer for as many classes"
+            )
         precision = torch.promote_types(logits.dtype, torch.float32)
         with torch.autocast(logits.device.type, enabled=False):
             precise = logits.to(precision)
@@ -117,6 +121,13 @@ class CRFRNN(nn.Module):
                 compatibility=self.compatibility.to(precision),
                 num_steps=self.num_steps if self.training else self.num_test_steps,
             )
+
+    def extra_repr(self) -> str:
+        """The settings, for `print`."""
+        return (
+            f"num_classes={self.num_classes}, kernels={list(self.kernels)}, num_steps={self.num_steps}, "
+            f"num_test_steps={self.num_test_steps}, normalization={self.normalization!r}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Settings as plain values that JSON can hold; with the state dict, `from_dict` rebuilds the layer.

@@ -1,7 +1,8 @@
 """The search for the settings of a dense CRF that score best on a validation set: grid, then local search.
 
 Krähenbühl & Koltun 2011, section 5, find weight and bandwidths of the appearance kernel by grid search on a
-holdout set; the smoothness kernel hardly matters there, so here it is left to the local search.
+holdout set. The smoothness kernel hardly matters there. Where classes are thin it does, so here the grid
+scales the weights of all kernels together, and the local search each.
 """
 
 import itertools
@@ -78,32 +79,18 @@ def search_parameters(
     *,
     score: Score,
     start: DenseCRF | None = None,
-    octaves: Sequence[float] = (-1.0, 0.0, 1.0),
+    octaves: Sequence[float] = (-1.0, 1.0),
+    strengths: Sequence[float] = (-2.0, -4.0),
     budget: int = 100,
 ) -> SearchResult:
-    """The best settings of a dense CRF on examples with known answers; `try_parameters`, run to its end.
+    """The best settings of a dense CRF on examples with known answers; see `SearchResult.helps`.
 
-    Look at `SearchResult.helps` before you use them.
-    """
-    trials = try_parameters(examples, score=score, start=start, octaves=octaves, budget=budget)
-    return SearchResult.of(list(trials))
-
-
-def try_parameters(
-    examples: Sequence[Example],
-    *,
-    score: Score,
-    start: DenseCRF | None = None,
-    octaves: Sequence[float] = (-1.0, 0.0, 1.0),
-    budget: int = 100,
-) -> Iterator[Trial]:
-    """Search, and yield every trial, the first of them without a CRF; see `SearchResult.of`.
-
-    First all combinations of the `Bilateral` kernels' bandwidths and weights on a grid (of all kernels' where
-    none is bilateral); then, from the best, each parameter of each kernel up and down by a factor, as long as
-    this helps, with factors of 1.41, 1.19 and 1.09. Steps, normalization and compatibility stay those of the
-    start. Without randomness: the same examples, the same trials.
-    Memory holds one lattice and, for each of the settings that share it, a byte a pixel of all examples.
+    First a grid of bandwidths of the `Bilateral` kernels (of all where none is bilateral) and of the strength
+    of all kernels together, down to where they change little; then, from the best, each parameter of each
+    kernel up and down by a factor, as long as this helps, with factors of 1.41, 1.19 and 1.09. Steps,
+    normalization and compatibility stay those of the start. Without randomness: the same examples, the same
+    trials. Memory holds one lattice and, for each of the settings that share it, a byte a pixel of all
+    examples.
 
     Args:
         examples: Pairs of logits (k, h, w) and image: RGB (h, w, 3) uint8, or a tensor (c, *spatial) of 0-255
@@ -112,7 +99,8 @@ def try_parameters(
         score: Gets the label maps of all examples, int64 (h, w), in order; returns a number, the higher the
             better.
         start: What the search starts from, a `DenseCRF()` unless given.
-        octaves: Powers of two by which the grid scales the start's parameters, along with 0.
+        octaves: Powers of two by which the grid scales bandwidths, along with 0.
+        strengths: Powers of two by which it scales all weights together, along with 0.
         budget: Most settings to try, those of the grid included.
 
     Raises:
@@ -120,15 +108,35 @@ def try_parameters(
             budget, or a score is NaN.
         ShapeError: If an image and its logits differ in size, or contain what is not finite.
     """
+    trials = try_parameters(
+        examples, score=score, start=start, octaves=octaves, strengths=strengths, budget=budget
+    )
+    return SearchResult.of(list(trials))
+
+
+def try_parameters(
+    examples: Sequence[Example],
+    *,
+    score: Score,
+    start: DenseCRF | None = None,
+    octaves: Sequence[float] = (-1.0, 1.0),
+    strengths: Sequence[float] = (-2.0, -4.0),
+    budget: int = 100,
+) -> Iterator[Trial]:
+    """Search as `search_parameters` does, and yield every trial, the first of them without a CRF.
+
+    Whoever takes them may stop at any time; `SearchResult.of` makes a result of at least two.
+    """
     start = start or DenseCRF()
     if not examples:
         raise ConfigError("no examples to search on; give pairs of logits and image")
     if not all(kernel.weight for kernel in start.kernels):
         raise ConfigError("a kernel has the weight 0, which no factor changes; leave it out, or give it one")
-    grid = plan_grid(start, octaves)
+    grid = plan_grid(start, octaves, strengths)
     if len(grid) > budget:
         raise ConfigError(
-            f"a grid of {len(grid)} settings exceeds the budget of {budget}; raise it, or give fewer octaves"
+            f"a grid of {len(grid)} settings exceeds the budget of {budget}; raise it, or search from Python "
+            "with fewer octaves or strengths"
         )
     search = _Search(examples, score, start, budget)
     yield Trial(None, search.rate([_label_map(logits) for logits, _ in examples]))
@@ -192,7 +200,9 @@ def _refined(
 ) -> list[np.ndarray]:
     """Label maps by each of some settings that share their bandwidths, and so one lattice."""
     precise = logits[None].to(torch.promote_types(logits.dtype, torch.float32))
-    pixels = image if isinstance(image, Tensor) else torch.from_numpy(image.copy()).permute(2, 0, 1)
+    pixels = (
+        image if isinstance(image, Tensor) else torch.from_numpy(np.atleast_3d(image).copy()).movedim(-1, 0)
+    )
     filters = build_filters(
         precise, pixels[None], kernels=crfs[0].kernels, normalization=crfs[0].normalization
     )

@@ -11,17 +11,24 @@ from atrous.errors import ConfigError
 Point = tuple[float, ...]  # octaves above the start: of all bandwidths, then of all weights
 
 
-def plan_grid(start: DenseCRF, octaves: Sequence[float]) -> list[Point]:
+def plan_grid(start: DenseCRF, octaves: Sequence[float], strengths: Sequence[float]) -> list[Point]:
     """All combinations, the start first; those that share their bandwidths stand next to each other."""
-    appearance = [isinstance(kernel, Bilateral) for kernel in start.kernels]
-    chosen = appearance if any(appearance) else [True] * len(appearance)
+    has_appearance = any(isinstance(kernel, Bilateral) for kernel in start.kernels)
     of_bandwidths = [
-        is_chosen
-        for kernel, is_chosen in zip(start.kernels, chosen, strict=True)
+        _nearest_first(octaves) if isinstance(kernel, Bilateral) or not has_appearance else (0.0,)
+        for kernel in start.kernels
         for _ in range(_num_bandwidths(kernel))
     ]
-    steps = tuple(sorted({0.0, *octaves}, key=lambda step: (abs(step), step)))
-    return list(itertools.product(*(steps if is_chosen else (0.0,) for is_chosen in of_bandwidths + chosen)))
+    return [
+        (*bandwidths, *(strength,) * len(start.kernels))
+        for bandwidths in itertools.product(*of_bandwidths)
+        for strength in _nearest_first(strengths)
+    ]
+
+
+def _nearest_first(steps: Sequence[float]) -> tuple[float, ...]:
+    """The steps and 0, which comes first."""
+    return tuple(sorted({0.0, *steps}, key=lambda step: (abs(step), step)))
 
 
 def plan_blocks(start: DenseCRF) -> list[range]:

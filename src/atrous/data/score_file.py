@@ -39,8 +39,10 @@ def read_logits(path: Path) -> Float32[np.ndarray, "k h w"]:
             f"{path} holds {name} of type {scores.dtype} and shape {scores.shape}; store floats (k, h, w), a "
             "map for each class"
         )
-    if not np.isfinite(scores).all():
-        raise DataError(f"{path} holds {name} that are not finite; clamp them, or mend what wrote them")
+    if not np.abs(scores).max() <= np.finfo(np.float32).max:
+        raise DataError(
+            f"{path} holds {name} beyond float32, or not finite; clamp them, or mend what wrote them"
+        )
     if name == "logits":
         return scores.astype(np.float32)
     sums = scores.sum(0, dtype=np.float64)
@@ -66,8 +68,9 @@ def _read(path: Path) -> tuple[str, np.ndarray]:
                 found = {key: stored[key] for key in KEYS if key in stored}
                 names = ", ".join(stored.files) or "nothing"
     except _BROKEN_FILE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path} cannot be read as an npz of scores ({reason}); write it anew") from error
+        raise DataError(
+            f"{path} cannot be read as an npz of scores: another kind of file, or cut short; write it anew"
+        ) from error
     if len(found) != 1:
         raise DataError(f"{path} holds {names}; store either logits or probabilities (k, h, w) by that name")
     return next(iter(found.items()))

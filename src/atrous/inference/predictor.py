@@ -102,9 +102,11 @@ class Predictor:
             checkpoint = load_checkpoint(Path(network))
             label_set = label_set or LabelSet.from_dict(checkpoint.labels)
             network = network_of(checkpoint, source=str(network))
-            stored = crf_of(checkpoint, num_classes=network.num_classes)
+            stored = crf_of(checkpoint, num_classes=network.num_classes) if crf == "stored" else None
         self.device = pick_device(device)
-        self.crf = stored if isinstance(crf, str) else crf
+        self.crf = stored if crf == "stored" else crf
+        if not isinstance(self.crf, CRF | None):
+            raise ConfigError(f'crf {crf!r} is none; give a DenseCRF, a CRFRNN, None, or "stored"')
         if isinstance(self.crf, CRFRNN):
             self.crf.to(self.device)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

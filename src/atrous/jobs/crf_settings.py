@@ -18,16 +18,16 @@ _BILATERAL = {"sigma_xy": "sigma_xy", "sigma_rgb": "sigma_rgb", "bilateral_weigh
 
 @dataclass(frozen=True, slots=True)
 class CRFSettings:
-    """Settings of a dense CRF; what is left out stays as it is.
+    """Settings of a dense CRF; what is left out is that of the CRF in the checkpoint, or else the usual one.
 
     Attributes:
         spatial_sigma: Deviation of the smoothness kernel in px; usually 3.
-        spatial_weight: Its weight, usually 3; 0 leaves it out.
-        sigma_xy: Deviation of the appearance kernel in px; usually 80 for photos 500 px wide.
-        sigma_rgb: Its deviation in gray levels of 0-255; usually 13.
-        bilateral_weight: Its weight, usually 10; 0 leaves it out.
-        num_steps: Mean-field updates; usually 10.
-        normalization: symmetric (usually), after, before or none.
+        spatial_weight: Its weight, 0 leaves it out; usually 3.
+        sigma_xy: Deviation of the appearance kernel in px; usually 80, in CRF-RNN 160.
+        sigma_rgb: Its deviation in gray levels of 0-255; usually 13, in CRF-RNN 3.
+        bilateral_weight: Its weight, 0 leaves it out; usually 10, in CRF-RNN 5.
+        num_steps: Mean-field updates; usually 10, in CRF-RNN's training 5 (and 10 after it).
+        normalization: symmetric, after, before or none; usually symmetric, in CRF-RNN after.
     """
 
     spatial_sigma: float | None = None

@@ -8,7 +8,7 @@ from atrous.crf.dense_crf import DenseCRF
 from atrous.crf.kernels import from_crfasrnn
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import restore_crf
-from atrous.errors import CheckpointError
+from atrous.errors import CheckpointError, ShapeError, TrainingError
 from atrous.jobs.crf_settings import choose_crf
 from atrous.jobs.run_folder import State
 from atrous.jobs.train import TrainConfig
@@ -54,7 +54,13 @@ class RefinedNetwork(nn.Module):
             stride=self.network.output_stride,
             center=self.network.center,
         )
-        return self.crf(logits, self.network.normalization.undo(inside))
+        try:
+            return self.crf(logits, self.network.normalization.undo(inside))
+        except ShapeError as error:  # sizes fit by construction
+            raise TrainingError(
+                f"the scores below or in the CRF are no longer finite ({error}); lower the learning rate or "
+                "add warmup_steps"
+            ) from error
 
 
 def start_crf(

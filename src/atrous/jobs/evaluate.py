@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import arg
 
+from atrous.jobs.crf_settings import describe, settings_of
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.progress import Job, Progress
 
@@ -34,18 +35,20 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateResult:
-    """Scores, ready to show."""
+    """Scores, ready to show, and the settings of the CRF that was applied, if any."""
 
     scores: "Scores"
+    crf: dict[str, Any] | None = None
     exit_code: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The scores by name, ready for JSON."""
-        return self.scores.to_dict()
+        """The scores by name, ready for JSON, and `crf`."""
+        return {**self.scores.to_dict(), "crf": self.crf}
 
     def to_table(self) -> str:
-        """The scores as text, in percent."""
-        return self.scores.to_table()
+        """The scores as text, in percent, and the CRF's settings on a line."""
+        applied = "" if self.crf is None else f"\nrefined by a CRF: {describe(self.crf)}"
+        return f"{self.scores.to_table()}{applied}"
 
 
 def run(config: EvaluateConfig) -> Job[EvaluateResult]:
@@ -68,12 +71,14 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
         total += counts
         yield Progress(done, len(dataset), f"evaluate {config.split}")
     scores = Scores.from_counts(total, names=predictor.label_set.names)
+    crf = None if predictor.crf is None else settings_of(predictor.crf)
+    result = EvaluateResult(scores, crf)
     if config.output is not None:
-        _write(config.output, scores, predictor.label_set.names)
-    return EvaluateResult(scores)
+        _write(config.output, result, predictor.label_set.names)
+    return result
 
 
-def _write(folder: Path, scores: "Scores", names: tuple[str, ...]) -> None:
+def _write(folder: Path, result: EvaluateResult, names: tuple[str, ...]) -> None:
     """Scores as JSON and text, and the confusion matrix as a picture."""
     import json
 
@@ -81,6 +86,6 @@ def _write(folder: Path, scores: "Scores", names: tuple[str, ...]) -> None:
     from atrous.figures.confusion import draw_confusion_matrix
     from atrous.files import write_text
 
-    write_text(folder / "scores.json", json.dumps(scores.to_dict(), indent=1) + "\n")
-    write_text(folder / "scores.txt", scores.to_table() + "\n")
-    save_figure(folder / "confusion.png", draw_confusion_matrix(scores.confusion_matrix, names))
+    write_text(folder / "scores.json", json.dumps(result.to_dict(), indent=1) + "\n")
+    write_text(folder / "scores.txt", result.to_table() + "\n")
+    save_figure(folder / "confusion.png", draw_confusion_matrix(result.scores.confusion_matrix, names))

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from atrous.data.images import IMAGE_SUFFIXES
 from atrous.errors import DataError, OutputError
+from atrous.jobs.crf_settings import describe, settings_of
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.progress import Job, Progress
 
@@ -78,10 +79,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PredictResult:
-    """What was written, and which images could not be read and why."""
+    """What was written, which images could not be read and why, and the CRF's settings if one was applied."""
 
     written: tuple[Path, ...]
     failed: dict[str, str] = field(default_factory=dict)
+    crf: dict[str, Any] | None = None
 
     @property
     def exit_code(self) -> int:
@@ -90,7 +92,7 @@ class PredictResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"written": [str(path) for path in self.written], "failed": self.failed}
+        return {"written": [str(path) for path in self.written], "failed": self.failed, "crf": self.crf}
 
     def to_table(self) -> str:
         """How many, where, and what failed."""
@@ -98,6 +100,8 @@ class PredictResult:
         lines = [f"{len(maps)} label map{'s' * (len(maps) != 1)} written"]
         if maps:
             lines[0] += f", the first is {maps[0]}"
+        if self.crf is not None:
+            lines.append(f"refined by a CRF: {describe(self.crf)}")
         if self.failed:
             lines.append(f"{len(self.failed)} image{'s' * (len(self.failed) != 1)} failed:")
             lines += [f"  {reason}" for reason in list(self.failed.values())[:NAMED]]
@@ -125,7 +129,8 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         except DataError as error:
             failed[str(plan.image)] = message = str(error)
         yield Progress(done, len(plans), "predict", message=message)
-    return PredictResult(tuple(written), failed)
+    crf = None if predictor.crf is None else settings_of(predictor.crf)
+    return PredictResult(tuple(written), failed, crf)
 
 
 def plan_outputs(patterns: tuple[str, ...], output: Path) -> tuple[Plan, ...]:

@@ -1,12 +1,12 @@
 """Refine the scores of an image by a dense CRF, or find the settings of one for a checkpoint."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
-from atrous.errors import ConfigError, ShapeError
+from atrous.errors import ConfigError, DataError, ShapeError
 from atrous.files import refuse_existing
 from atrous.jobs.crf_settings import CRFSettings, choose_crf, describe, settings_of
 from atrous.jobs.progress import Job, Progress
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from atrous.data.labels import LabelSet
     from atrous.inference.predictor import Prediction
     from atrous.jobs.refine_search import SearchOutcome
+
+
+IMAGE_ONLY = ("overlay", "opacity", "save_probabilities")
+SEARCH_ONLY = ("split", "num_images", "budget", "device", "precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class RefineConfig:
         save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
         overwrite: Replace files that are there already, and with --search a learned CRF.
         settings: Of the CRF.
-        search: Folder of a data set: try settings on it and save the best into the checkpoint, if they help.
+        search: Folder of a data set: try settings on it and save the best into the checkpoint. Where none
+            beats no CRF, one that the checkpoint carries is taken out.
         split: Part of the data set to search on.
         num_images: Most images to search on, spread evenly over the split; 0 for all.
         budget: Most settings to try.
@@ -76,8 +81,16 @@ class RefineConfig:
         suffix = ".png" if self.search is None else ".safetensors"
         if self.output is not None and self.output.suffix != suffix:
             raise ConfigError(f"{self.output} is no name of a {suffix} file; give --output one")
+        self._refuse_idle()
         if self.num_images < 0:
             raise ConfigError(f"num_images is {self.num_images}; give at least 1, or 0 for all")
+
+    def _refuse_idle(self) -> None:
+        """Flags of the other way to use the verb are mistakes, not to be ignored."""
+        idle, way = (SEARCH_ONLY, "an image") if self.search is None else (IMAGE_ONLY, "--search")
+        for item in fields(self):
+            if item.name in idle and getattr(self, item.name) != item.default:
+                raise ConfigError(f"{item.name} says nothing with {way}; leave it out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +144,7 @@ def run(config: RefineConfig) -> "Job[RefineResult | SearchOutcome]":
         DataError: If image, scores, labels or data set cannot be read.
         OutputError: If an output exists and may not be overwritten, or cannot be written.
         ShapeError: If image and scores differ in size, or scores and classes in number.
-        StoppedError: If Ctrl-C or SIGTERM stopped a search; the best so far is saved.
+        StoppedError: If Ctrl-C or SIGTERM stopped a search before it tried anything.
     """
     if config.search is not None:
         from atrous.jobs.refine_search import search
@@ -199,6 +212,8 @@ def _label_set(config: RefineConfig, checkpoint: "Checkpoint | None", num_classe
     if checkpoint is not None:
         label_set = LabelSet.from_dict(checkpoint.labels)
     elif config.labels is not None:
+        if not config.labels.is_file():
+            raise DataError(f"no labels.toml at {config.labels}; give the path of one, or a --checkpoint")
         label_set = load_toml(config.labels, LabelFile).label_set
     else:
         label_set = LabelSet.unnamed(num_classes)

@@ -22,7 +22,7 @@ from atrous.evaluation.evaluate import matched
 from atrous.evaluation.metrics import Counts, Scores, confusion_matrix
 from atrous.files import refuse_existing
 from atrous.inference.predictor import Predictor
-from atrous.jobs.crf_settings import choose_crf, describe, settings_of
+from atrous.jobs.crf_settings import describe, settings_of
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.refine import RefineConfig
@@ -34,23 +34,41 @@ class SearchOutcome:
 
     Attributes:
         result: All that was tried, scored by mean IoU.
+        carried: The CRF that the checkpoint carried as settings, and its score; None without one.
         num_images: Images it was tried on.
-        written: The checkpoint that carries the best settings now; None where no CRF helps.
+        output: The checkpoint that carries the best now.
+        exit_code: 0, or 130 after Ctrl-C.
+        stopped: Whether somebody ended it early.
     """
 
     result: SearchResult
+    carried: Trial | None
     num_images: int
-    written: Path | None
+    output: Path
     exit_code: int = 0
+    stopped: bool = False
+
+    @property
+    def best(self) -> Trial:
+        """The best of all: no CRF where none beats that, the one carried where none beats it."""
+        known = [Trial(None, self.result.score_without), *([self.carried] if self.carried else [])]
+        return max([*known, self.result.best], key=lambda trial: trial.score)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the checkpoint carries something else than before."""
+        return self.best.crf != (self.carried.crf if self.carried else None)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {
-            "written": str(self.written) if self.written else None,
+            "written": str(self.output) if self.is_new else None,
+            "stopped": self.stopped,
             "num_images": self.num_images,
             "mean_iou_without": self.result.score_without,
-            "mean_iou": self.result.score,
-            "crf": settings_of(self.result.crf),
+            "mean_iou_carried": self.carried.score if self.carried else None,
+            "mean_iou": self.best.score,
+            "crf": settings_of(self.best.crf) if self.best.crf else None,
             "trials": [
                 {"mean_iou": trial.score, **settings_of(trial.crf)}
                 for trial in self.result.trials
@@ -59,28 +77,32 @@ class SearchOutcome:
         }
 
     def to_table(self) -> str:
-        """Scores without, at the start and at best, and where the best went."""
-        result = self.result
+        """Scores without, carried, at the start and at best, and what became of the checkpoint."""
         lines = [
-            f"mean IoU on {self.num_images} images",
-            f"  without a CRF  {100 * result.score_without:5.1f}",
-            _line("at the start", result.trials[0]),
-            _line(f"best of {len(result.trials)}", result.best),
+            f"mean IoU on {self.num_images} images{', stopped early' if self.stopped else ''}",
+            _line("without a CRF", Trial(None, self.result.score_without)),
+            *([_line("carried", self.carried)] if self.carried else []),
+            _line("at the start", self.result.trials[0]),
+            _line(f"best of {len(self.result.trials)}", self.result.best),
         ]
-        if self.written is None:
-            lines.append("no setting helps, so none was saved")
+        if self.best.crf is None and self.is_new:
+            lines.append(f"no setting beats no CRF: the one carried was taken out of {self.output}")
+        elif self.best.crf is None:
+            lines.append(f"no setting beats no CRF: none was saved into {self.output}")
+        elif self.is_new:
+            lines.append(f"saved into {self.output}: predict and evaluate apply it, unless told --no-crf")
         else:
-            lines.append(f"saved into {self.written}: predict and evaluate apply it, unless told --no-crf")
+            lines.append(f"nothing beats what {self.output} carries, which stays")
         return "\n".join(lines)
 
 
 def _line(name: str, trial: Trial) -> str:
-    assert trial.crf is not None
-    return f"  {name:<14} {100 * trial.score:5.1f}  {describe(settings_of(trial.crf))}"
+    settings = f"  {describe(settings_of(trial.crf))}" if trial.crf else ""
+    return f"  {name:<14} {100 * trial.score:5.1f}{settings}"
 
 
 def search(config: RefineConfig) -> Job[SearchOutcome]:
-    """Try settings, best first into the checkpoint; see `atrous.jobs.refine.run`."""
+    """Try settings, the best into the checkpoint; see `atrous.jobs.refine.run`."""
     assert config.search is not None
     assert config.checkpoint is not None
     output = config.output or config.checkpoint
@@ -88,37 +110,47 @@ def search(config: RefineConfig) -> Job[SearchOutcome]:
         refuse_existing(output, overwrite=config.overwrite)
     checkpoint = load_checkpoint(config.checkpoint)
     predictor = Predictor(config.checkpoint, device=config.device, precision=config.precision, crf=None)
-    start = _start(config, checkpoint, predictor.label_set.num_classes)
+    carried = _carried(config, checkpoint, predictor.label_set.num_classes)
+    start = config.settings.over(carried or DenseCRF())
     dataset = matched(open_dataset(config.search, config.split), predictor.label_set)
     examples = yield from _examples(predictor, dataset, config.num_images)
+    known = None if carried is None else _rate(carried, examples)
     tried: list[Trial] = []
     with listen() as wish:
         for trial in try_parameters(examples, score=examples.mean_iou, start=start, budget=config.budget):
             tried.append(trial)
-            best = max(tried, key=lambda each: each.score)
-            figures = {"best mean IoU": f"{100 * best.score:.2f}"}
+            best = max(each.score for each in (*tried, *([known] if known else [])))
+            figures = {"best mean IoU": f"{100 * best:.2f}"}
             yield Progress(len(tried) - 1, config.budget, "settings tried", figures)
             if wish.stop:
                 break
-    outcome = _save(config, checkpoint, tried, len(examples), output)
-    if wish.stop:
-        exit_code = 0 if wish.signal == SIGTERM else 128 + wish.signal
-        raise StoppedError(f"stopped; so far: {outcome.to_table()}", exit_code=exit_code)
+    if len(tried) < 2:
+        raise StoppedError("stopped before any settings were tried; nothing was saved")
+    exit_code = 0 if wish.signal in (0, SIGTERM) else 128 + wish.signal
+    outcome = SearchOutcome(
+        SearchResult.of(tried), known, len(examples), output, exit_code, stopped=wish.stop
+    )
+    _save(config, checkpoint, outcome)
     return outcome
 
 
-def _start(config: RefineConfig, checkpoint: Checkpoint, num_classes: int) -> DenseCRF:
-    """What the search starts from: the settings that the checkpoint carries, or the usual ones."""
-    if isinstance(crf_of(checkpoint, num_classes=num_classes), CRFRNN):
+def _carried(config: RefineConfig, checkpoint: Checkpoint, num_classes: int) -> DenseCRF | None:
+    """The settings that the checkpoint carries; a learned CRF gives way only where that is wanted."""
+    crf = crf_of(checkpoint, num_classes=num_classes)
+    if isinstance(crf, CRFRNN):
         if not config.overwrite and config.output in (None, config.checkpoint):
             raise ConfigError(
                 f"{config.checkpoint} carries a learned CRF, which the settings found would replace; give "
                 "another --output, or --overwrite"
             )
-        checkpoint = with_crf(checkpoint, None)
-    start = choose_crf(config.settings, checkpoint, num_classes=num_classes)
-    assert isinstance(start, DenseCRF)
-    return start
+        return None
+    return crf
+
+
+def _rate(crf: DenseCRF, examples: "_Examples") -> Trial:
+    """The score of one CRF."""
+    trials = try_parameters(examples, score=examples.mean_iou, start=crf, octaves=(), strengths=(), budget=1)
+    return SearchResult.of(list(trials)).best
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,23 +194,17 @@ def _examples(predictor: Predictor, dataset: Samples, most: int) -> Job[_Example
     return examples
 
 
-def _save(
-    config: RefineConfig, checkpoint: Checkpoint, tried: list[Trial], num_images: int, output: Path
-) -> SearchOutcome:
-    """The best settings into the checkpoint, with what they were found on, if they help."""
-    if len(tried) < 2:
-        raise StoppedError("stopped before any settings were tried; nothing was saved")
-    result = SearchResult.of(tried)
-    if not result.helps:
-        return SearchOutcome(result, num_images, None)
+def _save(config: RefineConfig, checkpoint: Checkpoint, outcome: SearchOutcome) -> None:
+    """The best into the checkpoint, with what it was found on; nothing where that is what it carries."""
+    if not outcome.is_new and outcome.output == config.checkpoint:
+        return
     found = {
         "data": str(config.search),
         "split": config.split,
-        "num_images": num_images,
-        "num_trials": len(result.trials),
-        "mean_iou_without": result.score_without,
-        "mean_iou": result.score,
+        "num_images": outcome.num_images,
+        "num_trials": len(outcome.result.trials),
+        "mean_iou_without": outcome.result.score_without,
+        "mean_iou": outcome.best.score,
     }
     progress = {**checkpoint.progress, "crf_search": found}
-    save_checkpoint(output, replace(with_crf(checkpoint, result.crf), progress=progress))
-    return SearchOutcome(result, num_images, output)
+    save_checkpoint(outcome.output, replace(with_crf(checkpoint, outcome.best.crf), progress=progress))

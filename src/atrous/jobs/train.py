@@ -44,7 +44,8 @@ class TrainConfig:
         context: The stage that trains the context module on the frozen front end's scores.
         joint: The stage that trains everything.
         crf_rnn: The stage that trains the network and a CRF-RNN on top of it, end to end.
-        crf: Where the CRF-RNN starts: settings that differ from those of its paper, or of the CRF in `init`.
+        crf: Where the CRF-RNN starts; what is left out is that of the CRF in `init`, or else of its paper:
+            sigmas 3 (spatial), 160 (xy) and 3 (rgb), weights 3 and 5, 5 steps, normalization after.
     """
 
     HAS_RECIPES: ClassVar[bool] = True
@@ -136,6 +137,11 @@ def run(config: TrainConfig) -> Job[TrainResult]:
         config = _resumed(config, saved)
     else:
         folder.refuse_existing()
+        if config.stages and not config.network:
+            raise ConfigError(
+                f"stages {', '.join(config.stages)} are set, but no network; give --network, or leave the "
+                "stages out to have all picked"
+            )
         if config.data is None:
             raise ConfigError(
                 "no data given; give the folder of a data set, or --resume with the --output of a run"

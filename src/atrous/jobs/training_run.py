@@ -18,6 +18,7 @@ from atrous.data.order import in_order_of, ordered_like
 from atrous.data.samples import Samples
 from atrous.errors import CheckpointError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
+from atrous.jobs.crf_settings import describe, settings_of
 from atrous.jobs.crf_training import start_crf
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
@@ -49,6 +50,8 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     crf = start_crf(config, checkpoint=given, num_classes=network.num_classes, state=state)
     if start is not None:
         yield Progress(0, 0, "start", message=_say(start, config))
+    if crf is not None and not config.resume:
+        yield Progress(0, 0, "start", message=f"the CRF starts from {describe(settings_of(crf))}")
     if given is not None and given.crf and crf is None:
         way_out = "add a stage crf_rnn to keep training it"
         yield Progress(0, 0, "start", message=f"the CRF that {config.init} carries is left out; {way_out}")
