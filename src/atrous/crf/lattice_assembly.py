@@ -82,7 +82,7 @@ class _Part:
 def build_lattice(features: Sequence[Float[Tensor, "_ n"]], *, normalization: Normalization) -> Lattice:
     """The lattice of each set of features, in their precision and on their device; it is built on the CPU.
 
-    The first call in a new environment compiles its loops, which takes about 5 seconds, kept where possible.
+    The first call in a new environment compiles its loops, which takes about 10 seconds, kept where possible.
 
     Args:
         features: For each kernel, features (f, n) divided by their bandwidths.

@@ -240,8 +240,7 @@ def _changes(before: "Prediction", after: "Prediction") -> tuple[float, dict[str
     """Share of pixels with another class, and shares of the classes before and after."""
     import numpy as np
 
-    old, new = before.label_map, after.label_map
-    names = before.label_set.names
+    old, new, names = before.label_map, after.label_map, before.label_set.names
     shares = [np.bincount(labels.ravel(), minlength=len(names)) / labels.size for labels in (old, new)]
     both = {
         name: (float(first), float(second))
