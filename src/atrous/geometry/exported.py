@@ -1,7 +1,7 @@
 """The spatial graph of a module: `torch.export`, then one walk over the exported operators."""
 
 import math
-import operator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,20 +13,42 @@ from atrous.geometry.graph import Node, SpatialGraph
 from atrous.geometry.layout import Layout, axes_of, image_layout
 from atrous.geometry.mixing import pointwise
 from atrous.geometry.operators import Call, Effect, Rule
-from atrous.geometry.program import export_program
+from atrous.geometry.program import export_program, named_arguments, operator_name, writes_in_place
 from atrous.geometry.source import line_of, module_of
 from atrous.geometry.vocabulary import CONSTANT, RULES
 
 
+@dataclass(frozen=True, slots=True)
+class TracedProgram:
+    """A module's operators as they can be run, beside their geometry.
+
+    Attributes:
+        program: From `torch.export`; a node of it has the name of its node in the graph.
+        graph: The spatial graph.
+        layouts: Which dimensions hold which axes, by name, of all values that come from the input.
+    """
+
+    program: torch.export.ExportedProgram
+    graph: SpatialGraph
+    layouts: dict[str, Layout]
+
+
 def trace_module(network: nn.Module, example: Tensor) -> SpatialGraph:
     """The spatial graph of a module in evaluation mode; see `atrous.trace`."""
+    return trace_program(network, example).graph
+
+
+def trace_program(network: nn.Module, example: Tensor) -> TracedProgram:
+    """The operators of a module in evaluation mode; arguments and errors are those of `atrous.trace`."""
     if not isinstance(example, Tensor):
         raise GeometryError(f"an example is a tensor (b, c, *spatial), not a {type(example).__name__}")
     if example.ndim < 3 or example.ndim > 5:
         raise GeometryError(
             f"an example of shape {tuple(example.shape)} has no 1, 2 or 3 spatial axes; give (b, c, *spatial)"
         )
-    return _Walk(export_program(network, example).graph, rank=example.ndim - 2).graph()
+    program = export_program(network, example)
+    walk = _Walk(program.graph, rank=example.ndim - 2)
+    return TracedProgram(program, walk.graph(), {node.name: layout for node, layout in walk.layouts.items()})
 
 
 class _Walk:
@@ -72,7 +94,7 @@ class _Walk:
         self.nodes.append(Node(node.name, "input", "", (), axes, size=shape[-self.rank :], shape=shape))
 
     def _call(self, node: fx.Node) -> None:
-        name = _operator_name(node)
+        name = operator_name(node)
         inputs = [self._latest(given) for given in node.all_input_nodes]
         tracked = list(dict.fromkeys(given for given in inputs if given in self.layouts))
         weights = frozenset().union(*(self.weights.get(given, frozenset()) for given in inputs))
@@ -85,7 +107,7 @@ class _Walk:
         self.layouts[node] = effect.layout
         self.phases[node] = self._grids(node, name, tracked)
         self._append(node, name, tracked, effect, weights)
-        if name != "getitem" and str(node.target).split(".")[1].endswith("_"):
+        if writes_in_place(node):
             self._written(node, inputs[0])
 
     def _effect(self, node: fx.Node, name: str) -> Effect:
@@ -100,19 +122,15 @@ class _Walk:
         return rule(self._as_call(node, name))
 
     def _as_call(self, node: fx.Node, name: str) -> Call:
-        arguments: dict[str, Any] = {}
+        arguments = named_arguments(node)
         layouts: dict[str, list[Layout]] = {}
         sizes: dict[str, list[tuple[int, ...]]] = {}
-        schema = node.target._schema.arguments  # type: ignore[union-attr]
-        given = dict(zip((a.name for a in schema), node.args, strict=False)) | dict(node.kwargs)
-        for argument in schema:
-            value = given.get(argument.name, argument.default_value if argument.has_default_value() else None)
-            arguments[argument.name] = value
+        for argument, value in arguments.items():
             tensors = [self._latest(v) for v in _flat(value) if isinstance(v, fx.Node)]
             if tensors:
-                sizes[argument.name] = [tuple(v.meta["val"].shape) for v in tensors]
+                sizes[argument] = [tuple(v.meta["val"].shape) for v in tensors]
             if tracked := [self.layouts[v] for v in tensors if v in self.layouts]:
-                layouts[argument.name] = tracked
+                layouts[argument] = tracked
         return Call(name, arguments, layouts, _shapes(node), sizes, self.rank)
 
     def _piece(self, node: fx.Node) -> Effect:
@@ -166,7 +184,7 @@ class _Walk:
     def _written(self, node: fx.Node, base: fx.Node) -> None:
         """After an operator in place, its operand's name means its result."""
         self.current[base] = node
-        while base.op == "call_function" and _operator_name(base) in ("slice", "select"):
+        while base.op == "call_function" and operator_name(base) in ("slice", "select"):
             view, base = base, self._latest(base.all_input_nodes[0])
             place = view.args[1] if len(view.args) > 1 else 0
             layout = self.layouts.get(base) or self.layouts[node]
@@ -182,14 +200,6 @@ class _Walk:
         while node in self.current and self.current[node] is not node:
             node = self.current[node]
         return node
-
-
-def _operator_name(node: fx.Node) -> str:
-    """`conv2d` of aten.conv2d.default, `relu` of aten.relu_.default."""
-    if node.target is operator.getitem:
-        return "getitem"
-    parts = str(node.target).split(".")
-    return parts[1].rstrip("_") if len(parts) > 1 else parts[0]
 
 
 def _rule(node: fx.Node, name: str) -> Rule | None:

@@ -1,11 +1,13 @@
 """The program that `torch.export` makes of a module, or an error that names the line which stopped it."""
 
 import logging
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from atrous.errors import GeometryError
 from atrous.geometry.source import users_line
@@ -27,6 +29,32 @@ def export_program(network: nn.Module, example: Tensor) -> torch.export.Exported
                 f"{users_line(error)}; give an example that its forward takes (a larger one, where a kernel "
                 "does not fit into its input), and let no value of a tensor decide what is computed"
             ) from error
+
+
+def operator_name(node: fx.Node) -> str:
+    """`conv2d` of aten.conv2d.default, `relu` of aten.relu_.default."""
+    return _own_name(node).rstrip("_")
+
+
+def writes_in_place(node: fx.Node) -> bool:
+    """Whether an operator writes its result into its first argument, as aten.relu_.default."""
+    name = _own_name(node)
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _own_name(node: fx.Node) -> str:
+    if node.target is operator.getitem:
+        return "getitem"
+    parts = str(node.target).split(".")
+    return parts[min(1, len(parts) - 1)]
+
+
+def named_arguments(node: fx.Node) -> dict[str, Any]:
+    """The arguments of a call by the names of its schema, defaults filled in."""
+    schema = node.target._schema.arguments  # type: ignore[union-attr]
+    given = dict(zip((argument.name for argument in schema), node.args, strict=False)) | dict(node.kwargs)
+    defaults = {a.name: a.default_value if a.has_default_value() else None for a in schema}
+    return {name: given.get(name, default) for name, default in defaults.items()}
 
 
 @contextmanager
