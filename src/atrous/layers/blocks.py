@@ -10,11 +10,11 @@ class CeilMaxPool(nn.Module):
     """Max pooling 2x2, stride 2, that keeps the last odd row and column, as Caffe rounds.
 
     The same function as `nn.MaxPool2d(2, 2, ceil_mode=True)`, written as padding by -inf and a floor pool
-    while exporting: there, ceil mode needs to know whether a side is odd, which a dynamic side does not say.
+    where a side is dynamic: in an exported program it does not say whether it is odd, as ceil mode asks.
     """
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c y x"]:
         """Halves height and width, rounding up."""
-        if torch.compiler.is_exporting():
+        if any(isinstance(side, torch.SymInt) for side in images.shape[2:]):
             return functional.max_pool2d(functional.pad(images, (0, 1, 0, 1), value=float("-inf")), 2, 2)
         return functional.max_pool2d(images, 2, 2, ceil_mode=True)
