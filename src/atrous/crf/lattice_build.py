@@ -8,7 +8,7 @@ operations, whatever the precision of the rest.
 import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64
 
-from atrous.crf.compiling import compiled
+from atrous.compiling import compiled
 from atrous.crf.lattice_tables import HASH_BITS, NONE, Table, empty_table, larger
 
 LANES = 256  # points whose simplices are found at once, by vector instructions

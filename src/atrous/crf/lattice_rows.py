@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Float64, Int32
 
-from atrous.crf.compiling import compiled
+from atrous.compiling import compiled
 from atrous.crf.lattice_tables import NONE
 
 # Of a matrix: where its rows start, and the column and value of each entry.

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from atrous.crf.compiling import compiled
+from atrous.compiling import compiled
 
 NONE = -1  # in place of a vertex's number
 HASH_BITS = 40  # the slot is read above them: the high bits of a product are the well mixed ones

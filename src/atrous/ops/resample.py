@@ -78,6 +78,23 @@ def upsample_logits(
     return upsampled
 
 
+def cells_read(
+    num_cells: int, num_pixels: int, *, stride: int | float, center: int | float, mode: str = "centered"
+) -> Float[Tensor, " pixels"]:
+    """The cell coordinate that each pixel of one axis reads, float64, from 0 to num_cells - 1.
+
+    Arguments are those of `upsample_logits`, for one axis.
+    """
+    return _cells_read(
+        _Axis(num_cells, num_pixels, stride, center), mode, torch.zeros(0, dtype=torch.float64)
+    )
+
+
+def _cells_read(axis: _Axis, mode: str, like: Tensor) -> Tensor:
+    pixel = torch.arange(axis.num_pixels, dtype=like.dtype, device=like.device)
+    return _SOURCES[mode](pixel, axis).clamp(0, axis.num_cells - 1)
+
+
 def _axes(logits: Tensor, size: Sequence[int], stride: _PerAxis, center: _PerAxis) -> list[_Axis]:
     """The spatial axes of the logits, validated."""
     cells = logits.shape[2:]
@@ -101,8 +118,7 @@ def _interpolate(values: Tensor, dim: int, axis: _Axis, mode: str) -> Tensor:
     # bfloat16, 40x40 -> 320x320 and 128x256 -> 1024x2048), with 0.4 times the memory at the larger size.
     dtype = torch.float64 if values.dtype == torch.float64 else torch.float32  # bfloat16 counts to 256
     cell = torch.arange(axis.num_cells, dtype=dtype, device=values.device)
-    pixel = torch.arange(axis.num_pixels, dtype=dtype, device=values.device)
-    source = _SOURCES[mode](pixel, axis).clamp(0, axis.num_cells - 1)
+    source = _cells_read(axis, mode, cell)
     taps = (1 - (source[:, None] - cell).abs()).clamp(min=0).to(values.dtype)
     if dim == values.ndim - 1:
         return values @ taps.T

@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 
-from atrous.crf.compiling import compiled
+from atrous.compiling import compiled
 
 
 def test_compiled_functions_work_under_a_check_of_types():
