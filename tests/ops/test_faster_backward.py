@@ -61,6 +61,8 @@ def test_a_step_has_the_value_and_the_gradients_of_the_plain_convolution(memory_
             y, gradients = step(network, x)
         assert torch.equal(y, expected)
         for ours, theirs, exact in zip(gradients, plain, truth, strict=True):
+            assert ours is not None
+            assert theirs is not None
             assert ours.dtype == theirs.dtype
             assert ours.stride() == theirs.stride()
             assert error(ours, exact) < 1e-2

@@ -70,6 +70,21 @@ def weight_gradient_(
     return result
 
 
+def plain_gradient(
+    operand: int,
+    grad: Float[Tensor, "b out y x"],
+    x: Float[Tensor, "b c h w"],
+    weight: Float[Tensor, "out c kh kw"],
+    *,
+    padding: Pair,
+    dilation: Pair,
+) -> Tensor:
+    """PyTorch's own gradient of a convolution's input (operand 0) or kernel (1); stride 1, one group."""
+    layout = ([1, 1], padding, dilation, False, [0, 0], 1)
+    wanted = [index == operand for index in range(3)]
+    return torch.ops.aten.convolution_backward(grad, x, weight, None, *layout, wanted)[operand]
+
+
 def _taps(
     kernel_size: Sequence[int],
     input_size: Sequence[int],

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from atrous.ops.conv_backward import Pair, data_gradient, weight_gradient_
+from atrous.ops.conv_backward import Pair, data_gradient, plain_gradient, weight_gradient_
 
 LEAST_CHANNELS = 256  # with 128 the sums cost more than the products: 241 ms, oneDNN 59 (conv2_2, 2 x Zen 4)
 TRIALS = 2  # of each way, in turns; oneDNN compiles in the first
@@ -144,23 +144,16 @@ class _Convolution(torch.autograd.Function):
         if needs_x:
             of_x = ctx.contest.run(
                 ("x", *key),
-                lambda: _plain(grad, x, weight, 0, **layout),
+                lambda: plain_gradient(0, grad, x, weight, **layout),
                 lambda: data_gradient(grad, weight, x.shape[2:], **layout),
             )
         if needs_weight:
             result = torch.empty_like(weight, dtype=ctx.weight_dtype)  # in the kernel's memory order
             of_weight = ctx.contest.run(
                 ("weight", *key),
-                lambda: result.copy_(_plain(grad, x, weight, 1, **layout)),
+                lambda: result.copy_(plain_gradient(1, grad, x, weight, **layout)),
                 lambda: weight_gradient_(result, grad, x, **layout),
             )
         if needs_bias:
             of_bias = grad.sum((0, 2, 3), dtype=torch.float32)
         return of_x, of_weight, of_bias, None, None, None
-
-
-def _plain(grad: Tensor, x: Tensor, weight: Tensor, operand: int, *, padding: Pair, dilation: Pair) -> Tensor:
-    """PyTorch's own gradient of the input, operand 0, or of the kernel, operand 1."""
-    layout = ([1, 1], padding, dilation, False, [0, 0], 1)
-    wanted = [index == operand for index in range(3)]
-    return torch.ops.aten.convolution_backward(grad, x, weight, None, *layout, wanted)[operand]
