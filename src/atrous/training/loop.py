@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from atrous.errors import TrainingError
+from atrous.ops.faster_backward import FasterBackward
 from atrous.training.optimizers import scale_learning_rates_
 
 IGNORE_INDEX = 255
@@ -77,7 +78,7 @@ def fit(
     An update averages over the valid pixels of all its micro-batches and of all processes, so with a loss
     that is a mean over pixels two processes, or two micro-batches, make the update of one joint batch.
     Randomness inside the network (dropout) is seeded anew for each update, so a run that stopped after any of
-    them goes on bit for bit.
+    them goes on bit for bit; in bfloat16 on a processor, but for the roundings of `FasterBackward`.
 
     Args:
         trainee: Changed in place.
@@ -89,6 +90,7 @@ def fit(
     Raises:
         TrainingError: If the loss is not finite; the weights are those before the update.
     """
+    faster = FasterBackward()
     for step in steps:
         started = time.perf_counter()
         batch = list(itertools.islice(examples, rule.accumulate))
@@ -98,7 +100,8 @@ def fit(
         torch.manual_seed(_seed_of(rule.seed, step, fabric.global_rank))
         factor = rule.schedule(step)
         scale_learning_rates_(trainee.optimizer.optimizer, factor)
-        loss = _accumulate_gradients(trainee.module, batch, fabric=fabric, objective=rule.objective)
+        with faster:
+            loss = _accumulate_gradients(trainee.module, batch, fabric=fabric, objective=rule.objective)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss of update {step + 1} is {loss}; lower the learning rate or add warmup_steps"

@@ -1,0 +1,159 @@
+"""Convolutions of a training step on a processor, in bfloat16, by the faster of two backward passes.
+
+oneDNN's backward pass of a large dilated kernel takes up to four times as long as one matrix product a tap,
+that of a small kernel half as long. Which one wins depends on layer and processor, so it is measured.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from atrous.ops.conv_backward import Pair, data_gradient, plain_gradient, weight_gradient_
+
+LEAST_CHANNELS = 256  # with 128 the sums cost more than the products: 241 ms, oneDNN 59 (conv2_2, 2 x Zen 4)
+TRIALS = 2  # of each way, in turns; oneDNN compiles in the first
+WORTH = 0.95  # of oneDNN's time, below which matrix products are taken
+
+_Way = Callable[[], Tensor]
+_Key = tuple[Any, ...]
+
+
+class FasterBackward(TorchFunctionMode):
+    """While active, heavy 2-D convolutions take the faster backward pass; their forward pass is the same.
+
+    Heavy are those in bfloat16 (by autocast or by type) on a processor with stride 1, one group and at least
+    256 channels in and out, in any network. The first gradients of every shape come from oneDNN and from
+    matrix products in turns, which are timed; the faster way stays. So which of two roundings a gradient has
+    may differ between runs, unless `torch.use_deterministic_algorithms` asks for oneDNN's everywhere.
+
+    Gradients are right to 3e-3, as oneDNN's in bfloat16 are, and cannot be differentiated again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contest = Contest()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        """Any function of PyTorch: a heavy convolution by ours, all others as they are."""
+        given = kwargs or {}
+        if func is functional.conv2d and not types:  # of plain tensors
+            call = _Call(*args, **given)
+            if call.is_heavy():
+                return _Convolution.apply(call.input, call.weight, call.bias, *call.layout(), self.contest)
+        return func(*args, **given)
+
+
+class Contest:
+    """Which of two ways is faster, by key: they take turns while they are timed, then the faster stays."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[_Key, tuple[list[float], list[float]]] = {}
+
+    def run(self, key: _Key, first: _Way, second: _Way) -> Tensor:
+        """The result of one of the two; the first stays unless the second is clearly faster."""
+        ways, seconds = (first, second), self.seconds.setdefault(key, ([], []))
+        if len(seconds[1]) == TRIALS:
+            return ways[min(seconds[1]) < WORTH * min(seconds[0])]()
+        turn = len(seconds[0]) > len(seconds[1])
+        started = time.perf_counter()
+        result = ways[turn]()
+        seconds[turn].append(time.perf_counter() - started)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """The arguments of `functional.conv2d`."""
+
+    input: Tensor
+    weight: Tensor
+    bias: Tensor | None = None
+    stride: int | Sequence[int] = 1
+    padding: str | int | Sequence[int] = 0
+    dilation: int | Sequence[int] = 1
+    groups: int = 1
+
+    def is_heavy(self) -> bool:
+        """Whether products by taps are worth a try."""
+        return (
+            self.input.device.type == "cpu"
+            and self._computes_in_bfloat16()
+            and self.input.ndim == 4
+            and min(self.weight.shape[:2]) >= LEAST_CHANNELS
+            and self.groups == 1
+            and _pair(self.stride) == (1, 1)
+            and not isinstance(self.padding, str)
+            and torch.is_grad_enabled()
+            and not torch.are_deterministic_algorithms_enabled()
+        )
+
+    def layout(self) -> tuple[Pair, Pair]:
+        """Padding and dilation."""
+        assert not isinstance(self.padding, str)
+        return _pair(self.padding), _pair(self.dilation)
+
+    def _computes_in_bfloat16(self) -> bool:
+        if torch.is_autocast_enabled("cpu"):
+            return torch.get_autocast_dtype("cpu") == torch.bfloat16
+        return self.input.dtype == self.weight.dtype == torch.bfloat16
+
+
+def _pair(value: int | Sequence[int]) -> Pair:
+    """One number for both axes, or one for each."""
+    rows, columns = (value, value) if isinstance(value, int) else value
+    return rows, columns
+
+
+class _Convolution(torch.autograd.Function):
+    """`functional.conv2d` in bfloat16, with a choice of backward passes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        padding: Pair,
+        dilation: Pair,
+        contest: Contest,
+    ) -> Tensor:
+        ctx.padding, ctx.dilation, ctx.contest, ctx.weight_dtype = padding, dilation, contest, weight.dtype
+        x, weight = x.to(torch.bfloat16), weight.to(torch.bfloat16)
+        ctx.save_for_backward(x, weight)
+        bias = None if bias is None else bias.to(torch.bfloat16)
+        return functional.conv2d(x, weight, bias, 1, padding, dilation)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        (grad,) = gradients
+        x, weight = ctx.saved_tensors
+        layout: dict[str, Pair] = {"padding": ctx.padding, "dilation": ctx.dilation}
+        key = (x.shape, weight.shape, ctx.padding, ctx.dilation)
+        needs_x, needs_weight, needs_bias, *_ = ctx.needs_input_grad
+        of_x = of_weight = of_bias = None
+        if needs_x:
+            of_x = ctx.contest.run(
+                ("x", *key),
+                lambda: plain_gradient(0, grad, x, weight, **layout),
+                lambda: data_gradient(grad, weight, x.shape[2:], **layout),
+            )
+        if needs_weight:
+            result = torch.empty_like(weight, dtype=ctx.weight_dtype)  # in the kernel's memory order
+            of_weight = ctx.contest.run(
+                ("weight", *key),
+                lambda: result.copy_(plain_gradient(1, grad, x, weight, **layout)),
+                lambda: weight_gradient_(result, grad, x, **layout),
+            )
+        if needs_bias:
+            of_bias = grad.sum((0, 2, 3), dtype=torch.float32)
+        return of_x, of_weight, of_bias, None, None, None
