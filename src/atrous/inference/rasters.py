@@ -1,0 +1,182 @@
+"""Rasters of any size (GeoTIFF, TIFF, PNG, JPEG, JPEG 2000), read by rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Integer, UInt8
+
+from atrous.data.orientation import UPRIGHT, png_orientation, tiff_orientation
+from atrous.errors import DataError, ShapeError
+from atrous.inference.gdal import MIB, gdal_reason, gdal_session
+from atrous.inference.grid import Grid, grid_of
+from atrous.inference.raster_colors import Colors, plan_colors
+
+DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
+"""GDAL's readers that are tried; the others do not read by rows, or have no bands of colors."""
+
+_LEAST_CACHE, _MOST_CACHE = 128 * MIB, 512 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """An open raster; made by `open_raster`. Of two threads, only one may read at a time.
+
+    Attributes:
+        path: The file.
+        grid: Where its pixels lie.
+        has_mask: Whether pixels can be invalid.
+    """
+
+    path: Path
+    grid: Grid
+    has_mask: bool
+    _colors: Colors
+    _dataset: Any
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self.grid.size
+
+    def read(self, start: int, stop: int) -> UInt8[np.ndarray, "rows w 3"]:
+        """Rows start..stop-1 in full width, RGB, 0-255; in any order, cheapest from top to bottom.
+
+        The values are those of `read_image`, except of JPEG, which rasterio decodes by another library:
+        colors that are stored at half the size are enlarged in another way there.
+
+        Raises:
+            DataError: If rows are cut off or damaged, or hold values that no image has.
+            ShapeError: If there are no such rows.
+        """
+        values = self._values(self._colors.bands, start, stop)
+        if self.has_mask and values.dtype not in (np.uint8, np.uint16):
+            values[:, ~self._valid(start, stop)] = 0  # such as -9999, which no gray level is
+        return self._colors.to_rgb(values)
+
+    def valid(self, start: int, stop: int) -> Bool[np.ndarray, "rows w"] | None:
+        """Which pixels of the rows start..stop-1 hold data, by alpha, mask or nodata; None for all.
+
+        Raises:
+            DataError: If rows are cut off or damaged.
+            ShapeError: If there are no such rows.
+        """
+        return self._valid(start, stop) if self.has_mask else None
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this input from another, for the fingerprint of a job that goes on later."""
+        status = self.path.stat()
+        return {
+            "path": str(self.path.resolve()),
+            "bytes": status.st_size,
+            "modified_ns": status.st_mtime_ns,
+            "bands": list(self._colors.bands),
+        }
+
+    def _valid(self, start: int, stop: int) -> Bool[np.ndarray, "rows w"]:
+        alpha = self._colors.alpha
+        if alpha is None:
+            return self._values(self._colors.bands, start, stop, masks=True).max(0) > 0
+        return self._values((alpha,), start, stop)[0] > 0
+
+    def _values(
+        self, bands: tuple[int, ...], start: int, stop: int, *, masks: bool = False
+    ) -> Integer[np.ndarray, "c rows w"]:
+        """What the file holds, or its masks (0 for invalid), in the order of the bands."""
+        height = self.size[0]
+        if not 0 <= start < stop <= height:
+            raise ShapeError(f"{self.path} has no rows {start} to {stop - 1}; ask for some of 0-{height - 1}")
+        with gdal_session(cache_bytes=cache_bytes(self._dataset)) as rasterio:
+            method = self._dataset.read_masks if masks else self._dataset.read
+            read = partial(_read_rows, method, bands, self.size[1])
+            try:
+                return read(start, stop)
+            except rasterio.errors.RasterioIOError as error:
+                row = _first_broken_row(read, start, stop, rasterio.errors.RasterioIOError)
+                raise DataError(
+                    f"{self.path} cannot be read from row {row} of {height} on ({gdal_reason(error)}): it is "
+                    "cut off or damaged; replace the file"
+                ) from error
+
+
+@contextmanager
+def open_raster(path: Path, *, bands: tuple[int, ...] | None = None) -> Iterator[Raster]:
+    """A raster to read by rows; closed at the end of the `with`.
+
+    One band is gray or a palette, three are red, green and blue; a band marked as alpha is a mask. A raster
+    with more needs `bands`.
+
+    Args:
+        path: A file; a TIFF stored in tiles or strips, a PNG, or a JPEG that is not progressive takes memory
+            for some rows only.
+        bands: Three bands (red, green, blue) or one (gray), counted from 1.
+
+    Raises:
+        ConfigError: If rasterio is not installed, or there are no such bands.
+        DataError: If the file is missing or broken, or has floats, too many bands, or an orientation.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} does not exist or is no file; check the name")
+    with gdal_session() as rasterio:
+        try:
+            dataset = rasterio.open(path, driver=list(DRIVERS))
+        except rasterio.errors.RasterioIOError as error:
+            raise DataError(
+                f"{path} cannot be read as a raster ({gdal_reason(error)}); store it as TIFF, PNG or JPEG"
+            ) from error
+        with dataset:
+            _refuse_turned(path, dataset)
+            colors = plan_colors(dataset, bands, source=str(path))
+            yield Raster(path, grid_of(dataset), _has_mask(dataset, colors), colors, dataset)
+
+
+def cache_bytes(dataset: Any) -> int:
+    """Memory for decoded blocks: two rows of them, so that none is decoded twice from top to bottom."""
+    block_height = max(height for height, _ in dataset.block_shapes)
+    pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    wanted = 2 * block_height * (dataset.width + 1024) * pixel  # tiles reach beyond the right border
+    return min(max(wanted, _LEAST_CACHE), _MOST_CACHE)
+
+
+def _has_mask(dataset: Any, colors: Colors) -> bool:
+    flags = [flag.name for band in colors.bands for flag in dataset.mask_flag_enums[band - 1]]
+    return colors.alpha is not None or any(flag != "all_valid" for flag in flags)
+
+
+def _refuse_turned(path: Path, dataset: Any) -> None:
+    """An image that is shown turned would be labeled lying on its side."""
+    if dataset.driver == "PNG":
+        orientation = png_orientation(path)
+    elif dataset.driver == "GTiff":
+        orientation = tiff_orientation(path)
+    else:
+        orientation = int(dataset.tags().get("EXIF_Orientation", UPRIGHT))
+    if orientation != UPRIGHT:
+        raise DataError(
+            f"{path} is stored turned or mirrored (EXIF orientation {orientation}), and reading by rows "
+            "cannot turn it; store it upright, as by `magick FILE -auto-orient UPRIGHT`"
+        )
+
+
+def _read_rows(
+    method: Callable[..., Any], bands: tuple[int, ...], width: int, start: int, stop: int
+) -> Integer[np.ndarray, "c rows w"]:
+    return method(bands, window=((start, stop), (0, width)))
+
+
+def _first_broken_row(
+    read: Callable[[int, int], object], start: int, stop: int, failure: type[Exception]
+) -> int:
+    """The first row that cannot be read alone; the first of all where each can."""
+    for row in range(start, stop):
+        try:
+            read(row, row + 1)
+        except failure:
+            return row
+    return start
