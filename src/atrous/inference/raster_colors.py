@@ -70,8 +70,6 @@ def plan_colors(dataset: Any, bands: tuple[int, ...] | None, *, source: str) -> 
 def _bands(dataset: Any, source: str) -> tuple[int, ...]:
     """Those that are not alpha, if they are gray or three colors, in the order red, green, blue."""
     names = {band: dataset.colorinterp[band - 1].name for band in dataset.indexes}
-    if "cyan" in names.values():
-        raise DataError(f"{source} stores inks (CMYK), where the network takes colors; save it as RGB")
     seen = tuple(band for band, name in names.items() if name != "alpha")
     if len(seen) not in {1, 3}:
         raise DataError(

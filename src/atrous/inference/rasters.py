@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from atrous.inference.grid import Grid, grid_of
 from atrous.inference.raster_colors import Colors, plan_colors
 
 DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
-"""GDAL's readers that are tried; the others do not read by rows, or have no bands of colors."""
+"""GDAL's readers that are used; the others do not read by rows, or have no bands of colors."""
 
 _LEAST_CACHE, _MOST_CACHE = 128 * MIB, 512 * MIB
 
@@ -39,6 +38,7 @@ class Raster:
     has_mask: bool
     _colors: Colors
     _dataset: Any
+    _broken_rows: list[int]  # the first row that could not be read, once there is one
 
     @property
     def size(self) -> tuple[int, int]:
@@ -48,8 +48,8 @@ class Raster:
     def read(self, start: int, stop: int) -> UInt8[np.ndarray, "rows w 3"]:
         """Rows start..stop-1 in full width, RGB, 0-255; in any order, cheapest from top to bottom.
 
-        The values are those of `read_image`, except of JPEG, which rasterio decodes by another library:
-        colors that are stored at half the size are enlarged in another way there.
+        The values are those of `read_image`, but for JPEG, which rasterio decodes by another library (colors
+        that are stored at half the size are enlarged in another way), and for inks (CMYK), by 1 at most.
 
         Raises:
             DataError: If rows are cut off or damaged, or hold values that no image has.
@@ -92,17 +92,23 @@ class Raster:
         height = self.size[0]
         if not 0 <= start < stop <= height:
             raise ShapeError(f"{self.path} has no rows {start} to {stop - 1}; ask for some of 0-{height - 1}")
+        if any(row < stop for row in self._broken_rows):
+            raise self._broken("as before")  # libjpeg complains once, and then makes rows up
+        window = ((start, stop), (0, self.size[1]))
         with gdal_session(cache_bytes=cache_bytes(self._dataset)) as rasterio:
-            method = self._dataset.read_masks if masks else self._dataset.read
-            read = partial(_read_rows, method, bands, self.size[1])
             try:
-                return read(start, stop)
+                if masks:
+                    return self._dataset.read_masks(bands, window=window)
+                return self._dataset.read(bands, window=window)
             except rasterio.errors.RasterioIOError as error:
-                row = _first_broken_row(read, start, stop, rasterio.errors.RasterioIOError)
-                raise DataError(
-                    f"{self.path} cannot be read from row {row} of {height} on ({gdal_reason(error)}): it is "
-                    "cut off or damaged; replace the file"
-                ) from error
+                self._broken_rows.append(_first_broken_row(rasterio, self.path, start, stop))
+                raise self._broken(gdal_reason(error)) from error
+
+    def _broken(self, reason: str) -> DataError:
+        return DataError(
+            f"{self.path} cannot be read from row {min(self._broken_rows)} of {self.size[0]} on ({reason}): "
+            "it is cut off or damaged; replace the file"
+        )
 
 
 @contextmanager
@@ -125,15 +131,19 @@ def open_raster(path: Path, *, bands: tuple[int, ...] | None = None) -> Iterator
         raise DataError(f"{path} does not exist or is no file; check the name")
     with gdal_session() as rasterio:
         try:
-            dataset = rasterio.open(path, driver=list(DRIVERS))
+            dataset = rasterio.open(path)
         except rasterio.errors.RasterioIOError as error:
             raise DataError(
                 f"{path} cannot be read as a raster ({gdal_reason(error)}); store it as TIFF, PNG or JPEG"
             ) from error
         with dataset:
+            if dataset.driver not in DRIVERS:
+                raise DataError(
+                    f"{path} is of a kind ({dataset.driver}) that is not read by rows; store it as TIFF"
+                )
             _refuse_turned(path, dataset)
             colors = plan_colors(dataset, bands, source=str(path))
-            yield Raster(path, grid_of(dataset), _has_mask(dataset, colors), colors, dataset)
+            yield Raster(path, grid_of(dataset), _has_mask(dataset, colors), colors, dataset, [])
 
 
 def cache_bytes(dataset: Any) -> int:
@@ -164,19 +174,12 @@ def _refuse_turned(path: Path, dataset: Any) -> None:
         )
 
 
-def _read_rows(
-    method: Callable[..., Any], bands: tuple[int, ...], width: int, start: int, stop: int
-) -> Integer[np.ndarray, "c rows w"]:
-    return method(bands, window=((start, stop), (0, width)))
-
-
-def _first_broken_row(
-    read: Callable[[int, int], object], start: int, stop: int, failure: type[Exception]
-) -> int:
-    """The first row that cannot be read alone; the first of all where each can."""
-    for row in range(start, stop):
-        try:
-            read(row, row + 1)
-        except failure:
-            return row
+def _first_broken_row(rasterio: Any, path: Path, start: int, stop: int) -> int:
+    """The first row that cannot be read alone, of a file that is opened anew; `start` where each can."""
+    with rasterio.open(path) as dataset:
+        for row in range(start, stop):
+            try:
+                dataset.read(window=((row, row + 1), (0, dataset.width)))
+            except rasterio.errors.RasterioIOError:
+                return row
     return start
