@@ -12,7 +12,7 @@ from atrous.inference.rasters import Raster
 LONGEST_SIDE = 4096
 """Of a preview, px."""
 
-_PIXELS = 1 << 21  # of a chunk; overlays take some 30 bytes a pixel
+_PIXELS = 1 << 19  # of a chunk; an overlay takes some 100 bytes a pixel while it is made
 
 
 def preview(
@@ -46,11 +46,12 @@ def preview(
     height, width = raster.size
     side = -(-max(height, width) // longest_side)  # px of the raster a pixel of the preview
     chunk = max(_PIXELS // width // side, 1) * side
-    parts = []
+    small = np.empty((-(-height // side), -(-width // side), 3), np.uint8)
     start = 0
     for labels in strips.rows(chunk):
         image = raster.read(start, start + len(labels))
         colored = overlay(image, labels, label_set.palette, opacity=opacity)
-        parts.append(np.asarray(Image.fromarray(colored).reduce(side)))
+        reduced = np.asarray(Image.fromarray(colored).reduce(side))
+        small[start // side :][: len(reduced)] = reduced
         start += len(labels)
-    return np.concatenate(parts)
+    return small

@@ -20,7 +20,7 @@ from atrous.inference.raster_colors import Colors, plan_colors
 DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
 """GDAL's readers that are used; the others do not read by rows, or have no bands of colors."""
 
-_LEAST_CACHE, _MOST_CACHE = 128 * MIB, 512 * MIB
+_LEAST_CACHE, _MOST_CACHE = 64 * MIB, 512 * MIB
 
 
 @dataclass(frozen=True, slots=True)
