@@ -12,7 +12,7 @@ from rasterio.rpc import RPC
 
 from atrous.data.images import write_label_map
 from atrous.data.labels import LabelSet
-from atrous.errors import OutputError
+from atrous.errors import ConfigError, OutputError
 from atrous.inference.grid import Grid
 from atrous.inference.label_files import finish_label_map, label_map_suffix
 from atrous.inference.label_strips import open_label_strips
@@ -138,6 +138,11 @@ def test_missing_rows_are_named(tmp_path):
     strips.append(np.zeros((4, 10), np.uint8))
     with pytest.raises(OutputError, match=r"rows 4 to 9 of .*a.png are missing"):
         finish_label_map(strips, Grid((10, 10)), CLASSES)
+
+
+def test_an_ending_of_no_label_map_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"ends in \.png, \.tif"):
+        finished(tmp_path / "a.jpg", np.zeros((4, 4), np.uint8), Grid((4, 4)))
 
 
 LIMITED = """

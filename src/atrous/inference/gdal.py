@@ -17,7 +17,7 @@ _OPTIONS: dict[str, Any] = {
 
 @contextmanager
 def gdal_session(*, cache_bytes: int = 64 * MIB) -> Iterator[Any]:
-    """The module `rasterio`, inside its environment, without its warnings about rasters that lie nowhere.
+    """The module `rasterio`, inside its environment.
 
     Args:
         cache_bytes: Memory for decoded blocks, of the whole process; GDAL's own choice is 5 % of the machine.
@@ -27,12 +27,20 @@ def gdal_session(*, cache_bytes: int = 64 * MIB) -> Iterator[Any]:
     """
     try:
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning
     except ImportError as error:
         raise ConfigError('rasters are read and written by rasterio; pip install "atrous[geo]"') from error
-    with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **_OPTIONS), warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **_OPTIONS):
         yield rasterio
+
+
+@contextmanager
+def lying_nowhere() -> Iterator[None]:
+    """No warnings about rasters without a place on earth, which are as good as any here."""
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
 
 
 def gdal_reason(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from jaxtyping import UInt8
 
 from atrous.data.images import palette_bytes
 from atrous.data.labels import IGNORE, LabelSet
-from atrous.errors import OutputError
+from atrous.errors import ConfigError, OutputError
 from atrous.files import write_atomically
-from atrous.inference.gdal import MIB, gdal_reason, gdal_session
+from atrous.inference.gdal import MIB, gdal_reason, gdal_session, lying_nowhere
 from atrous.inference.grid import Grid
 from atrous.inference.label_strips import LabelStrips
 
@@ -34,13 +34,14 @@ def finish_label_map(strips: LabelStrips, grid: Grid, label_set: LabelSet) -> No
     has nodata 255.
 
     Raises:
+        ConfigError: If the path ends otherwise than .png, .tif or .tiff.
         OutputError: If rows are missing, or the file cannot be written.
     """
     if strips.next_row != strips.size[0]:
         raise OutputError(
             f"rows {strips.next_row} to {strips.size[0] - 1} of {strips.path} are missing; run the same again"
         )
-    write = _write_png if strips.path.suffix.lower() == ".png" else _write_geotiff
+    write = _writer(strips.path)
     whole = strips.folder / f"whole{strips.path.suffix}"
     try:
         write_atomically(whole, lambda temporary: write(temporary, strips, grid, label_set))
@@ -51,6 +52,13 @@ def finish_label_map(strips: LabelStrips, grid: Grid, label_set: LabelSet) -> No
             f"{strips.folder}: make room and run the same again"
         ) from error
     strips.remove()
+
+
+def _writer(path: Path) -> Callable[[Path, LabelStrips, Grid, LabelSet], None]:
+    writers = {".png": _write_png, ".tif": _write_geotiff, ".tiff": _write_geotiff}
+    if path.suffix.lower() not in writers:
+        raise ConfigError(f"{path} is no name of a label map, which ends in {', '.join(writers)}; rename it")
+    return writers[path.suffix.lower()]
 
 
 def _write_png(path: Path, strips: LabelStrips, _grid: Grid, label_set: LabelSet) -> None:
@@ -74,7 +82,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def _write_geotiff(path: Path, strips: LabelStrips, grid: Grid, label_set: LabelSet) -> None:
     height, width = strips.size
-    with gdal_session(cache_bytes=max(64 * MIB, 2 * TILE * (width + TILE))) as rasterio:
+    cache_bytes = max(64 * MIB, 2 * TILE * (width + TILE))  # two rows of tiles
+    with gdal_session(cache_bytes=cache_bytes) as rasterio, lying_nowhere():
         try:
             with rasterio.open(
                 path, "w", driver="GTiff", height=height, width=width, **_creation(grid)

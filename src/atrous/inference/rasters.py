@@ -13,7 +13,7 @@ from jaxtyping import Bool, Integer, UInt8
 
 from atrous.data.orientation import UPRIGHT, png_orientation, tiff_orientation
 from atrous.errors import DataError, ShapeError
-from atrous.inference.gdal import MIB, gdal_reason, gdal_session
+from atrous.inference.gdal import MIB, gdal_reason, gdal_session, lying_nowhere
 from atrous.inference.grid import Grid, grid_of
 from atrous.inference.raster_colors import Colors, plan_colors
 
@@ -95,7 +95,7 @@ class Raster:
         if any(row < stop for row in self._broken_rows):
             raise self._broken("as before")  # libjpeg complains once, and then makes rows up
         window = ((start, stop), (0, self.size[1]))
-        with gdal_session(cache_bytes=cache_bytes(self._dataset)) as rasterio:
+        with gdal_session(cache_bytes=_cache_bytes(self._dataset)) as rasterio:
             try:
                 if masks:
                     return self._dataset.read_masks(bands, window=window)
@@ -129,24 +129,21 @@ def open_raster(path: Path, *, bands: tuple[int, ...] | None = None) -> Iterator
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist or is no file; check the name")
-    with gdal_session() as rasterio:
+    with gdal_session() as rasterio, lying_nowhere():
         try:
             dataset = rasterio.open(path)
         except rasterio.errors.RasterioIOError as error:
             raise DataError(
                 f"{path} cannot be read as a raster ({gdal_reason(error)}); store it as TIFF, PNG or JPEG"
             ) from error
-        with dataset:
-            if dataset.driver not in DRIVERS:
-                raise DataError(
-                    f"{path} is of a kind ({dataset.driver}) that is not read by rows; store it as TIFF"
-                )
-            _refuse_turned(path, dataset)
-            colors = plan_colors(dataset, bands, source=str(path))
-            yield Raster(path, grid_of(dataset), _has_mask(dataset, colors), colors, dataset, [])
+    with dataset:
+        _refuse_kind(path, dataset)
+        _refuse_turned(path, dataset)
+        colors = plan_colors(dataset, bands, source=str(path))
+        yield Raster(path, grid_of(dataset), _has_mask(dataset, colors), colors, dataset, [])
 
 
-def cache_bytes(dataset: Any) -> int:
+def _cache_bytes(dataset: Any) -> int:
     """Memory for decoded blocks: two rows of them, so that none is decoded twice from top to bottom."""
     block_height = max(height for height, _ in dataset.block_shapes)
     pixel = sum(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
@@ -157,6 +154,11 @@ def cache_bytes(dataset: Any) -> int:
 def _has_mask(dataset: Any, colors: Colors) -> bool:
     flags = [flag.name for band in colors.bands for flag in dataset.mask_flag_enums[band - 1]]
     return colors.alpha is not None or any(flag != "all_valid" for flag in flags)
+
+
+def _refuse_kind(path: Path, dataset: Any) -> None:
+    if dataset.driver not in DRIVERS:
+        raise DataError(f"{path} is of a kind ({dataset.driver}) that is not read by rows; store it as TIFF")
 
 
 def _refuse_turned(path: Path, dataset: Any) -> None:
@@ -176,7 +178,7 @@ def _refuse_turned(path: Path, dataset: Any) -> None:
 
 def _first_broken_row(rasterio: Any, path: Path, start: int, stop: int) -> int:
     """The first row that cannot be read alone, of a file that is opened anew; `start` where each can."""
-    with rasterio.open(path) as dataset:
+    with lying_nowhere(), rasterio.open(path) as dataset:
         for row in range(start, stop):
             try:
                 dataset.read(window=((row, row + 1), (0, dataset.width)))
