@@ -74,6 +74,14 @@ def test_a_strip_that_is_lost_is_made_anew_and_those_after_it_count_again(tmp_pa
     assert strips.next_row == 60
 
 
+def test_what_a_killed_process_left_half_written_does_not_count(tmp_path):
+    strips = some_strips(tmp_path, 10)
+    (strips.folder / ".0000000010-0000000030.strip.x1y2.strip").write_bytes(b"half")
+    assert some_strips(tmp_path).next_row == 10
+    strips.append(LABELS[10:])
+    np.testing.assert_array_equal(next(strips.rows(100)), LABELS)
+
+
 def test_a_damaged_strip_is_named(tmp_path):
     strips = some_strips(tmp_path, 10, 20)
     next(strips.folder.glob("0000000010-*")).write_bytes(b"damaged")

@@ -15,7 +15,7 @@ from atrous.errors import OutputError, ShapeError
 from atrous.files import write_atomically, write_text
 
 _JOB = "job.json"
-_STRIP = "*.strip"
+_STRIP = "[0-9]*.strip"  # not what a killed process left half written, whose name begins with a dot
 _FAST = 1  # zlib's level: label maps shrink to a hundredth at any
 
 
