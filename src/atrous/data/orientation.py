@@ -1,10 +1,11 @@
 """How a picture is to be turned before it is shown, read from its file without decoding a pixel."""
 
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 UPRIGHT = 1
 """EXIF's number for a picture that is shown as it is stored; 2-8 are turned or mirrored."""
@@ -27,7 +28,23 @@ def png_orientation(path: Path) -> int:
 def tiff_orientation(path: Path) -> int:
     """Orientation, 1-8, of the first page of a TIFF or BigTIFF."""
     with path.open("rb") as file:
-        return _of_directory(file)
+        try:
+            return _known(dict(_short_tags(file)).get(_ORIENTATION))
+        except (KeyError, OSError, struct.error):  # damaged or no TIFF; who reads the pixels says so
+            return UPRIGHT
+
+
+def _short_tags(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Tags of the first directory of a TIFF, read as if each held one 16-bit number."""
+    header = file.read(16)
+    order = {b"II": "<", b"MM": ">"}[header[:2]]
+    is_big = struct.unpack_from(f"{order}H", header, 2) == (43,)
+    (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", header, 8 if is_big else 4)
+    file.seek(place)
+    (count,) = struct.unpack(f"{order}Q" if is_big else f"{order}H", file.read(8 if is_big else 2))
+    entry = struct.Struct(f"{order}HHQH6x" if is_big else f"{order}HHIH2x")  # tag, type, length, value
+    for tag, _, _, value in entry.iter_unpack(file.read(min(count, 1 << 16) * entry.size)):
+        yield tag, value
 
 
 def _of_exif(data: bytes) -> int:
@@ -37,19 +54,6 @@ def _of_exif(data: bytes) -> int:
     except (SyntaxError, struct.error):  # damaged; read_image ignores it, too
         return UPRIGHT
     return _known(exif.get(_ORIENTATION))
-
-
-def _of_directory(file: BinaryIO) -> int:
-    header = file.read(8)
-    if header[2:3] == b"\x2b" or header[3:4] == b"\x2b":  # BigTIFF, whose header is twice as long
-        header += file.read(8)
-    try:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(header)
-        file.seek(directory.next)
-        directory.load(file)
-    except (SyntaxError, struct.error, OSError):  # damaged; who reads the pixels says so
-        return UPRIGHT
-    return _known(directory.get(_ORIENTATION))
 
 
 def _known(orientation: object) -> int:

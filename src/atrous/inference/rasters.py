@@ -20,6 +20,9 @@ from atrous.inference.raster_colors import Colors, plan_colors
 DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
 """GDAL's readers that are used; the others do not read by rows, or have no bands of colors."""
 
+_TOO_PROGRESSIVE = (
+    "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC"  # said of JPEGs that would take over 500 MiB
+)
 _LEAST_CACHE, _MOST_CACHE = 64 * MIB, 512 * MIB
 
 
@@ -101,8 +104,14 @@ class Raster:
                     return self._dataset.read_masks(bands, window=window)
                 return self._dataset.read(bands, window=window)
             except rasterio.errors.RasterioIOError as error:
+                reason = gdal_reason(error)
+                if _TOO_PROGRESSIVE in reason:
+                    raise DataError(
+                        f"{self.path} is a progressive JPEG, which is decoded as a whole, and too large for "
+                        "that; store it as a baseline JPEG, as by `jpegtran FILE > BASELINE`, or as TIFF"
+                    ) from error
                 self._broken_rows.append(_first_broken_row(rasterio, self.path, start, stop))
-                raise self._broken(gdal_reason(error)) from error
+                raise self._broken(reason) from error
 
     def _broken(self, reason: str) -> DataError:
         return DataError(
@@ -138,9 +147,11 @@ def open_raster(path: Path, *, bands: tuple[int, ...] | None = None) -> Iterator
             ) from error
     with dataset:
         _refuse_kind(path, dataset)
-        _refuse_turned(path, dataset)
+        grid = grid_of(dataset)
+        if not grid.is_georeferenced:  # places are those of the pixels as they are stored
+            _refuse_turned(path, dataset)
         colors = plan_colors(dataset, bands, source=str(path))
-        yield Raster(path, grid_of(dataset), _has_mask(dataset, colors), colors, dataset, [])
+        yield Raster(path, grid, _has_mask(dataset, colors), colors, dataset, [])
 
 
 def _cache_bytes(dataset: Any) -> int:
