@@ -20,9 +20,7 @@ from atrous.inference.raster_colors import Colors, plan_colors
 DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
 """GDAL's readers that are used; the others do not read by rows, or have no bands of colors."""
 
-_TOO_PROGRESSIVE = (
-    "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC"  # said of JPEGs that would take over 500 MiB
-)
+_TOO_PROGRESSIVE = "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC"  # said of JPEGs that would take over 500 MiB
 _LEAST_CACHE, _MOST_CACHE = 64 * MIB, 512 * MIB
 
 

@@ -1,5 +1,6 @@
 """NIfTI volumes: read as gray slices, and label volumes written on the same grid."""
 
+import errno
 import gzip
 import shutil
 import tempfile
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Integer, UInt8
 
-from atrous.errors import ConfigError, DataError, ShapeError
+from atrous.errors import AtrousError, ConfigError, DataError, OutputError, ShapeError
 from atrous.files import write_atomically
 from atrous.inference.percentiles import percentiles
 
@@ -21,6 +22,7 @@ DARKEST, BRIGHTEST = 0.5, 99.5
 """Percentiles of a volume that become black and white."""
 
 _SUFFIXES = (".nii", ".nii.gz")
+_FAST = 1  # gzip's level, as nibabel's
 _BROKEN = (OSError, EOFError, ValueError, zlib.error)
 
 
@@ -40,6 +42,7 @@ class Volume:
     black: float
     white: float
     _image: Any
+    _stored: Any  # the array in the file, mapped into memory, before the file's own scaling
 
     @property
     def num_slices(self) -> int:
@@ -56,12 +59,11 @@ class Volume:
         """One slice as an image, 0-255, three equal channels; voxels that are not finite are black.
 
         Raises:
-            DataError: If the file is cut off or damaged.
             ShapeError: If there is no such slice.
         """
         if not 0 <= index < self.num_slices:
             raise ShapeError(f"{self.path} has no slice {index}; ask for one of 0-{self.num_slices - 1}")
-        values = _slice(self._image, self.path, self.axis, index)
+        values = _intensities(self._image, self._stored.take(index, self.axis))
         gray = np.zeros(values.shape, np.uint8)
         if self.white > self.black:
             finite = np.nan_to_num(values, nan=self.black, posinf=self.black, neginf=self.black)
@@ -76,7 +78,7 @@ def open_volume(path: Path, *, axis: int = 2) -> Iterator[Volume]:
 
     Intensities have no fixed range, so the volume's 0.5 percentile becomes black and its 99.5 percentile
     white, each an intensity that occurs (the lower neighbor). They are counted slice by slice, in two passes.
-    A `.nii.gz` is unpacked into a temporary file first, since it can only be read from its beginning.
+    The file is mapped into memory; a `.nii.gz` is unpacked into a temporary one first.
 
     Args:
         path: A `.nii` or `.nii.gz` with three axes; further ones of length 1 do not count.
@@ -85,6 +87,7 @@ def open_volume(path: Path, *, axis: int = 2) -> Iterator[Volume]:
     Raises:
         ConfigError: If nibabel is not installed, or there is no such axis.
         DataError: If the file is missing, broken, or no volume of numbers with three axes.
+        OutputError: If there is no room to unpack it.
     """
     nibabel = _import_nibabel()
     if axis not in {0, 1, 2}:
@@ -93,15 +96,19 @@ def open_volume(path: Path, *, axis: int = 2) -> Iterator[Volume]:
         raise DataError(f"{path} does not exist or is no file; check the name")
     if not path.name.lower().endswith(_SUFFIXES):
         raise DataError(f"{path} is no NIfTI volume; convert it to .nii or .nii.gz")
-    with tempfile.TemporaryDirectory(prefix="atrous.") as folder:
+    with tempfile.TemporaryDirectory(prefix="atrous.", ignore_cleanup_errors=True) as folder:
         try:
-            image = nibabel.load(_unpacked(path, Path(folder)))
+            image: Any = nibabel.load(_unpacked(path, Path(folder)))
+            array = image.dataobj.get_unscaled()
         except (*_BROKEN, nibabel.filebasedimages.ImageFileError) as error:
             raise _broken(path, error) from error
         _refuse_other_arrays(image, path)
-        slices = [lambda index=index: _slice(image, path, axis, index) for index in range(image.shape[axis])]
+        stored = array.reshape(image.shape[:3], order="F")
+        slices = [
+            lambda index=index: _intensities(image, stored[..., index]) for index in range(image.shape[2])
+        ]
         black, white = percentiles(slices, (DARKEST, BRIGHTEST))
-        yield Volume(path, axis, black, white, image)
+        yield Volume(path, axis, black, white, image, stored)
 
 
 def write_label_volume(path: Path, volume: Volume, label_maps: Iterable[Integer[np.ndarray, "_ _"]]) -> None:
@@ -178,25 +185,28 @@ def _refuse_other_arrays(image: Any, path: Path) -> None:
         )
 
 
-def _slice(image: Any, path: Path, axis: int, index: int) -> Float32[np.ndarray, "h w"]:
-    """Intensities of one slice, with the file's own scaling."""
-    place = tuple(index if other == axis else slice(None) for other in range(3))
-    try:
-        return np.asarray(image.dataobj[place + (0,) * (len(image.shape) - 3)], np.float32)
-    except _BROKEN as error:
-        raise _broken(path, error) from error
+def _intensities(image: Any, stored: np.ndarray) -> Float32[np.ndarray, "h w"]:
+    """What the numbers of a slice mean, by the file's own scaling."""
+    from nibabel.volumeutils import apply_read_scaling
+
+    scaled = apply_read_scaling(np.asarray(stored), image.dataobj.slope, image.dataobj.inter)
+    return np.asarray(scaled, np.float32)
 
 
 def _write(path: Path, image: Any, *, packed: bool) -> None:
     if packed:
-        with path.open("wb") as file, gzip.GzipFile("", "wb", mtime=0, fileobj=file) as stream:
+        with path.open("wb") as file, gzip.GzipFile("", "wb", _FAST, file, mtime=0) as stream:
             image.to_stream(stream)
     else:
         with path.open("wb") as file:
             image.to_stream(file)
 
 
-def _broken(path: Path, error: Exception) -> DataError:
+def _broken(path: Path, error: Exception) -> AtrousError:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return OutputError(
+            f"no room to unpack {path} in {tempfile.gettempdir()}; free some, or name another folder in TMPDIR"
+        )
     reason = " ".join(str(error).split())
     return DataError(
         f"{path} cannot be read as a NIfTI volume ({reason}): it is cut off or damaged; replace it"
