@@ -63,7 +63,7 @@ class Volume:
         """
         if not 0 <= index < self.num_slices:
             raise ShapeError(f"{self.path} has no slice {index}; ask for one of 0-{self.num_slices - 1}")
-        values = _intensities(self._image, self._stored.take(index, self.axis))
+        values = _intensities(self._image, np.moveaxis(self._stored, self.axis, 0)[index])
         gray = np.zeros(values.shape, np.uint8)
         if self.white > self.black:
             finite = np.nan_to_num(values, nan=self.black, posinf=self.black, neginf=self.black)
@@ -204,9 +204,7 @@ def _write(path: Path, image: Any, *, packed: bool) -> None:
 
 def _broken(path: Path, error: Exception) -> AtrousError:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return OutputError(
-            f"no room to unpack {path} in {tempfile.gettempdir()}; free some, or name another folder in TMPDIR"
-        )
+        return OutputError(f"no room to unpack {path} in {tempfile.gettempdir()}; free some, or set TMPDIR")
     reason = " ".join(str(error).split())
     return DataError(
         f"{path} cannot be read as a NIfTI volume ({reason}): it is cut off or damaged; replace it"
