@@ -42,21 +42,34 @@ def rgb_from_pillow(image: Image.Image, *, source: str) -> UInt8[np.ndarray, "h 
         DataError: If the pixels are floats, or integers beyond 16 bits.
     """
     if image.mode == "F":
-        raise DataError(
-            f"{source} stores floats, and no rule says which are black and white; "
-            "scale them to 0-255 and save them as an 8-bit image"
-        )
+        raise floats_error(source)
     if image.mode == "I" or image.mode.startswith("I;16"):
-        gray = np.asarray(image).astype(np.int64)
-        if gray.min() < 0 or gray.max() > 65535:
-            raise DataError(
-                f"{source} holds values from {gray.min()} to {gray.max()}; gray images have 0-255 or "
-                "0-65535: scale them to that range"
-            )
-        return np.repeat(((gray + 128) // 257).astype(np.uint8)[:, :, None], 3, axis=2)  # 65535 / 257 = 255
+        return np.repeat(eight_bit_gray(np.asarray(image), source=source)[:, :, None], 3, axis=2)
     if image.mode in {"P", "PA", "RGBa", "La"}:  # transparent palettes and premultiplied colors: undone first
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))  # a copy: Pillow's own memory is read-only
+
+
+def eight_bit_gray(gray: Integer[np.ndarray, "h w"], *, source: str) -> UInt8[np.ndarray, "h w"]:
+    """Gray levels 0-255 of 16-bit ones, 0-65535, scaled by 1/257; `source` names the file in errors.
+
+    Raises:
+        DataError: If a value is beyond 16 bits.
+    """
+    if gray.size and not 0 <= gray.min() <= gray.max() <= 65535:
+        raise DataError(
+            f"{source} holds values from {gray.min()} to {gray.max()}; gray images have 0-255 or "
+            "0-65535: scale them to that range"
+        )
+    return ((gray.astype(np.int32) + 128) // 257).astype(np.uint8)  # 65535 / 257 = 255
+
+
+def floats_error(source: str) -> DataError:
+    """What to say of an image that stores floats."""
+    return DataError(
+        f"{source} stores floats, and no rule says which are black and white; "
+        "scale them to 0-255 and save them as an 8-bit image"
+    )
 
 
 def read_index_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
@@ -111,9 +124,13 @@ def write_label_map(path: Path, label_map: Integer[np.ndarray, "h w"], label_set
             f"{label_set.num_classes - 1} and {IGNORE} is ignored; write it with the labels it was made with"
         )
     image = Image.fromarray(label_map.astype(np.uint8))
-    colors = [value for color in label_set.palette for value in color]
-    image.putpalette(colors + [0] * (3 * 256 - len(colors)))
+    image.putpalette(palette_bytes(label_set))
     _save(path, image)
+
+
+def palette_bytes(label_set: LabelSet) -> bytes:
+    """Red, green, blue of the labels 0-255 in a label map; what is no class is black."""
+    return bytes(value for color in label_set.palette for value in color).ljust(3 * 256, b"\0")
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:

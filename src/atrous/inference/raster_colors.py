@@ -1,0 +1,103 @@
+"""Which bands of a raster are the red, green and blue of an image, and what 8-bit values they become."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from atrous.data.images import eight_bit_gray, floats_error
+from atrous.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Colors:
+    """How bands become RGB.
+
+    Attributes:
+        source: Names the raster in errors.
+        bands: Three of them (red, green, blue) or one (gray, or an index of the palette), counted from 1.
+        alpha: The band that is 0 where the raster is transparent, counted from 1; None without one.
+        palette: RGB, 0-255, a row an index; None without one.
+        bits: Of a gray value, if there are fewer than 8.
+    """
+
+    source: str
+    bands: tuple[int, ...]
+    alpha: int | None
+    palette: UInt8[np.ndarray, "colors 3"] | None
+    bits: int
+
+    def to_rgb(self, values: Integer[np.ndarray, "c rows w"]) -> UInt8[np.ndarray, "rows w 3"]:
+        """RGB, 0-255, of the values of the bands, by the rules of `atrous.data.images.read_image`.
+
+        Gray becomes three equal channels; 16-bit gray is scaled by 1/257, of 16-bit colors the high byte
+        counts.
+
+        Raises:
+            DataError: If a value is negative or beyond 16 bits.
+        """
+        if self.palette is not None:
+            return self.palette[values[0]]
+        if values.dtype != np.uint8:
+            gray = np.stack([eight_bit_gray(band, source=self.source) for band in values])
+            values = gray if len(self.bands) == 1 else (values >> 8).astype(np.uint8)
+        elif self.bits < 8:
+            values = (values.astype(np.uint16) * 255 // (2**self.bits - 1)).astype(np.uint8)
+        if len(self.bands) == 1:
+            return np.repeat(values[0][:, :, None], 3, axis=2)
+        return np.ascontiguousarray(values.transpose(1, 2, 0))
+
+
+def plan_colors(dataset: Any, bands: tuple[int, ...] | None, *, source: str) -> Colors:
+    """The bands of an open rasterio dataset that are seen; one or three beside alpha unless they are given.
+
+    Raises:
+        ConfigError: If there are no such bands, or neither one nor three were asked for.
+        DataError: If no rule says which bands to take, or they hold floats.
+    """
+    chosen = _bands(dataset, source) if bands is None else _checked(dataset, bands, source)
+    dtypes = {np.dtype(dataset.dtypes[band - 1]) for band in chosen}
+    if any(dtype.kind not in "iu" for dtype in dtypes):
+        raise floats_error(source)
+    bits = int(dataset.tags(chosen[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    palette = _palette(dataset, chosen[0]) if len(chosen) == 1 else None
+    names = [color.name for color in dataset.colorinterp]
+    alpha = names.index("alpha") + 1 if "alpha" in names else None
+    return Colors(source, chosen, alpha, palette, min(bits, 8))
+
+
+def _bands(dataset: Any, source: str) -> tuple[int, ...]:
+    """Those that are not alpha, if they are gray or three colors, in the order red, green, blue."""
+    names = {band: dataset.colorinterp[band - 1].name for band in dataset.indexes}
+    seen = tuple(band for band, name in names.items() if name != "alpha")
+    if len(seen) not in {1, 3}:
+        raise DataError(
+            f"{source} has {len(seen)} bands beside alpha, and the network takes 3 (red, green, blue) or "
+            "1 (gray); choose them, counted from 1, as in bands=(1, 2, 3)"
+        )
+    by_name = {name: band for band, name in names.items()}
+    if {"red", "green", "blue"} <= by_name.keys():
+        return by_name["red"], by_name["green"], by_name["blue"]
+    return seen
+
+
+def _checked(dataset: Any, bands: tuple[int, ...], source: str) -> tuple[int, ...]:
+    if len(bands) not in {1, 3}:
+        raise ConfigError(f"{len(bands)} bands asked for; the network takes 3 (red, green, blue) or 1 (gray)")
+    for band in bands:
+        if band not in dataset.indexes:
+            raise ConfigError(
+                f"{source} has no band {band}; its bands are 1 to {dataset.count}, choose among them"
+            )
+    return tuple(bands)
+
+
+def _palette(dataset: Any, band: int) -> UInt8[np.ndarray, "colors 3"] | None:
+    """Colors of every value that the band can have; what the file gives no color is black."""
+    if dataset.colorinterp[band - 1].name != "palette":
+        return None
+    colors = np.zeros((np.iinfo(dataset.dtypes[band - 1]).max + 1, 3), np.uint8)
+    for index, color in dataset.colormap(band).items():
+        colors[index] = color[:3]
+    return colors
