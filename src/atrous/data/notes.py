@@ -12,7 +12,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def with_note(note: str) -> PngInfo:
-    """What Pillow is to write beside the pixels: the note, ASCII of some hundred letters; nothing if empty."""
+    """What Pillow is to write beside the pixels: a note of some hundred letters, ASCII; nothing if empty."""
     info = PngInfo()
     if note:
         info.add_text(_KEYWORD, note)
