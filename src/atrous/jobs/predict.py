@@ -1,10 +1,12 @@
 """Label every pixel of images: files, folders, globs, buckets."""
 
 import signal
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
@@ -12,14 +14,17 @@ from atrous.data.places import place_of
 from atrous.errors import ConfigError, StoppedError
 from atrous.inference.image_work import ImageWork
 from atrous.inference.pipeline import predict_works
-from atrous.inference.work import Work
+from atrous.inference.work import Outcome, Work
 from atrous.jobs.crf_settings import settings_of
 from atrous.jobs.inference_settings import InferenceSettings
-from atrous.jobs.interrupt import listen
+from atrous.jobs.interrupt import Wish, listen
 from atrous.jobs.predict_plan import Plan, plan_outputs
 from atrous.jobs.predict_result import Failures, PredictResult
 from atrous.jobs.predict_resume import done_before, note_on
 from atrous.jobs.progress import Job, Progress
+
+if TYPE_CHECKING:
+    from atrous.inference.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,12 @@ def run(config: PredictConfig) -> Job[PredictResult]:
     works = [_work(plan, config, note) for plan in plan_outputs(config.images, output)]
     done = done_before(works, output, note=note, resume=config.resume, overwrite=config.overwrite)
     todo = [work for work in works if work.source not in done]
-    predictor = config.inference.predictor(config.checkpoint)
+    here = config.inference if config.distribute == "no" else replace(config.inference, device="cpu")
+    predictor = here.predictor(config.checkpoint)  # also where others predict: it refuses what is impossible
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     failures, num_over = Failures(output), len(done)
     with listen() as wish:
-        for outcome in predict_works(takewhile(lambda _: not wish.stop, todo), predictor):
+        for outcome in _outcomes(todo, predictor, config, wish):
             num_over += 1
             if outcome.error:
                 failures.add(todo[outcome.number].source, outcome.error)
@@ -104,6 +110,24 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         skipped=tuple(work.source for work in works if work.source in done),
         crf=crf,
     )
+
+
+def _outcomes(
+    todo: Sequence[Work], predictor: "Predictor", config: PredictConfig, wish: Wish
+) -> Iterator[Outcome]:
+    """What becomes of the works, until somebody wishes to stop."""
+    if config.distribute == "no":
+        yield from predict_works(takewhile(lambda _: not wish.stop, todo), predictor)
+        return
+    from atrous.inference.batch import Network, predict_on_cluster
+
+    uses_gpus = config.inference.device not in ("cpu", "mps")
+    network = Network(config.checkpoint, config.inference.predictor, uses_gpus=uses_gpus)
+    with closing(predict_on_cluster(todo, network, workers=config.workers)) as outcomes:
+        for outcome in outcomes:
+            yield outcome
+            if wish.stop:
+                break
 
 
 def _work(plan: Plan, config: PredictConfig, note: str) -> Work:
