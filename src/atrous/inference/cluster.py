@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from atrous.errors import ConfigError
 
+ANSWERS_WITHIN = 10  # s
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -110,13 +112,14 @@ def _start(ray: Any) -> None:
 
     address = os.environ.get("RAY_ADDRESS")
     try:
+        _reach(address or "")
         ray.init(
             address or "local",
             include_dashboard=None if address else False,
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
-    except (ConnectionError, TimeoutError) as error:
+    except OSError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(
             f"no Ray cluster answers at {address} ({reason}); correct or unset RAY_ADDRESS"
@@ -124,3 +127,10 @@ def _start(ray: Any) -> None:
     internals._worker_logs_enabled = False  # says when a worker died, on stdout, where results are printed
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     ray.data.DataContext.get_current().enable_progress_bars = False
+
+
+def _reach(address: str) -> None:
+    """Knock at HOST:PORT; Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()

@@ -70,8 +70,8 @@ class Recorded:
         """
         if imported().get(self.ledger.begin.remote(self.number)) >= TRIES:
             raise DataError(
-                f"{self.source} was under way each of the {TRIES} times that a worker died, perhaps for want of "
-                "memory; try it again with --resume and fewer --workers"
+                f"{self.source} was under way each of the {TRIES} times that a worker died, perhaps for want "
+                "of memory; try it again with --resume and fewer --workers"
             )
         return self.work.read()
 

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from atrous.data.places import place_of
 from atrous.errors import ConfigError, StoppedError
+from atrous.files import remove_leftovers
 from atrous.inference.image_work import ImageWork
 from atrous.inference.pipeline import predict_works
 from atrous.inference.work import Outcome, Work
@@ -87,6 +88,8 @@ def run(config: PredictConfig) -> Job[PredictResult]:
     works = [_work(plan, config, note) for plan in plan_outputs(config.images, output)]
     done = done_before(works, output, note=note, resume=config.resume, overwrite=config.overwrite)
     todo = [work for work in works if work.source not in done]
+    if config.resume:
+        _sweep(todo)
     here = config.inference if config.distribute == "no" else replace(config.inference, device="cpu")
     predictor = here.predictor(config.checkpoint)  # also where others predict: it refuses what is impossible
     crf = None if predictor.crf is None else settings_of(predictor.crf)
@@ -123,11 +126,19 @@ def _outcomes(
 
     uses_gpus = config.inference.device not in ("cpu", "mps")
     network = Network(config.checkpoint, config.inference.predictor, uses_gpus=uses_gpus)
-    with closing(predict_on_cluster(todo, network, workers=config.workers)) as outcomes:
-        for outcome in outcomes:
-            yield outcome
-            if wish.stop:
-                break
+    try:
+        with closing(predict_on_cluster(todo, network, workers=config.workers)) as outcomes:
+            for outcome in outcomes:
+                yield outcome
+                if wish.stop:
+                    break
+    finally:
+        _sweep(todo)  # workers may have been killed
+
+
+def _sweep(works: Sequence[Work]) -> None:
+    """Remove what was half written when a process was killed."""
+    remove_leftovers(place for work in works for place in work.outputs if isinstance(place, Path))
 
 
 def _work(plan: Plan, config: PredictConfig, note: str) -> Work:
