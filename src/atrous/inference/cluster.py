@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -83,21 +83,17 @@ def started() -> Iterator[Any]:
     Raises:
         ConfigError: If Ray is not installed, or the cluster cannot be reached.
     """
-    earlier = {name: os.environ.get(name) for name in _QUIET}
-    os.environ.update(_QUIET)  # Ray reads them while it is imported and started
-    try:
+    with _environment(_QUIET):  # Ray reads it while it is imported and started
         ray = imported()
-        if ray.is_initialized():
-            yield ray
-            return
-        _start(ray)
-    finally:
-        for name, value in earlier.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        is_ours = not ray.is_initialized()
+        if is_ours:
+            _start(ray)
     try:
         yield ray
     finally:
-        ray.shutdown()
+        if is_ours:
+            ray.shutdown()
+            _let_talk(ray, talks=True)
 
 
 def machines(ray: Any) -> tuple[list[int], int]:
@@ -108,14 +104,12 @@ def machines(ray: Any) -> tuple[list[int], int]:
 
 
 def _start(ray: Any) -> None:
-    import ray._private.worker as internals
-
-    address = os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS") or "local"
     try:
-        _reach(address or "")
+        _reach(address)
         ray.init(
-            address or "local",
-            include_dashboard=None if address else False,
+            address,
+            include_dashboard=False if address == "local" else None,
             logging_level=logging.ERROR,
             log_to_driver=False,
         )
@@ -124,9 +118,7 @@ def _start(ray: Any) -> None:
         raise ConfigError(
             f"no Ray cluster answers at {address} ({reason}); correct or unset RAY_ADDRESS"
         ) from error
-    internals._worker_logs_enabled = False  # says when a worker died, on stdout, where results are printed
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    _let_talk(ray, talks=False)
 
 
 def _reach(address: str) -> None:
@@ -134,3 +126,25 @@ def _reach(address: str) -> None:
     host, _, port = address.rpartition(":")
     if host and "/" not in host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=ANSWERS_WITHIN).close()
+
+
+def _let_talk(ray: Any, *, talks: bool) -> None:
+    """Whether Ray tells of workers that died, on stdout, where results are printed, and draws bars."""
+    ray._private.worker._worker_logs_enabled = talks
+    logging.getLogger("ray.data").setLevel(logging.INFO if talks else logging.CRITICAL)
+    ray.data.DataContext.get_current().enable_progress_bars = talks
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables, for a while."""
+    earlier = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in earlier.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
