@@ -36,7 +36,7 @@ LABELS = LabelSet(tuple(CAMVID_COLORS), tuple(colors[0] for colors in CAMVID_COL
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One network: ms an image, and the job's time by that of the bare network: median and range of blocks."""
+    """One network: ms an image, and the job's time by the bare network's: median and range of blocks."""
 
     network: str
     threads: int

@@ -32,15 +32,14 @@ def find_files(url: str) -> list[tuple[str, str]]:
         files, root = _opened(url)
         is_pattern = any(letter in url for letter in "*?[")
         found = sorted(files.glob(root) if is_pattern else files.find(root))
-        below = f"{root.rstrip('/')}/"
-        return [
-            (
-                files.unstrip_protocol(path),
-                path.removeprefix(below) if path.startswith(below) else path.rpartition("/")[2],
-            )
-            for path in found
-            if not path.endswith("/")  # what a pattern matches may be folders
-        ]
+    scheme, below = url.partition("://")[0], f"{root.rstrip('/')}/"
+    return [
+        (
+            path if "://" in path else f"{scheme}://{path.lstrip('/')}",
+            path.removeprefix(below) if path.startswith(below) else path.rpartition("/")[2],
+        )
+        for path in found
+    ]
 
 
 def read_bytes(url: str) -> bytes:

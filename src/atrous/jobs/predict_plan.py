@@ -44,7 +44,8 @@ def plan_outputs(patterns: tuple[str, ...], output: Place) -> tuple[Plan, ...]:
 
     Raises:
         ConfigError: If the backend of a URL is not installed, or unknown.
-        DataError: If a pattern names nothing that is there, or two images would have the same results.
+        DataError: If a pattern names nothing that is there, all lies in the output folder, or two images
+            would have the same results.
     """
     relative = {
         image: name
@@ -62,6 +63,10 @@ def plan_outputs(patterns: tuple[str, ...], output: Place) -> tuple[Plan, ...]:
                 "or each an --output of its own"
             )
         plans[stem] = Plan(image, stem)
+    if not plans:
+        raise DataError(
+            f"all images lie in {output}, and what is there counts as results; choose another --output"
+        )
     return tuple(plans.values())
 
 
