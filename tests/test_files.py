@@ -3,7 +3,7 @@
 import pytest
 
 from atrous.errors import OutputError
-from atrous.files import write_atomically, write_text
+from atrous.files import remove_leftovers, write_atomically, write_text
 
 
 def interrupted(temporary):
@@ -54,3 +54,17 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
         write_text(tmp_path / "a.txt", "text")
     assert "\n" not in str(caught.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_leftovers_of_killed_processes_are_removed_and_nothing_else(tmp_path):
+    target = tmp_path / "a.overlay.jpg"
+    write_atomically(target, lambda temporary: (tmp_path / "name").write_text(temporary.name))
+    left = tmp_path / (tmp_path / "name").read_text()
+    others = [
+        tmp_path / name for name in (".b.overlay.jpg.abcd1234.jpg", ".a.overlay.jpg", ".profile", "a.jpg")
+    ]
+    for path in (left, *others):
+        path.touch()
+    remove_leftovers([target, tmp_path / "nowhere" / "b.png"])
+    assert not left.exists()
+    assert all(path.exists() for path in (target, *others))

@@ -1,11 +1,14 @@
 """Files that appear whole or not at all."""
 
 import os
+import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from atrous.errors import OutputError
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+(?P<ending>\.[^.]+))\.\w{8}(?P=ending)")  # as mkstemp and we name them
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -30,6 +33,25 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove the temporary files of processes that were killed while they wrote any of these files.
+
+    Raises:
+        OutputError: If one cannot be removed.
+    """
+    names: dict[Path, set[str]] = {}
+    for path in paths:
+        names.setdefault(path.parent, set()).add(path.name)
+    for folder, wanted in names.items():
+        for found in folder.glob(".*"):
+            made = _TEMPORARY.fullmatch(found.name)
+            if made and made["name"] in wanted:
+                try:
+                    found.unlink(missing_ok=True)
+                except OSError as error:
+                    raise OutputError(f"cannot remove {found} ({error}); remove it by hand") from error
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:

@@ -195,4 +195,10 @@ def test_plan_outputs_passes_over_hidden_files_and_its_own_results(tmp_path):
     for name in ("x.jpg", "._x.jpg", "labels/x.png", "labels/x.overlay.jpg"):
         (tmp_path / name).touch()
     plans = plan_outputs((str(tmp_path),), tmp_path / "labels")
-    assert [plan.image.name for plan in plans] == ["x.jpg"]
+    assert [plan.image for plan in plans] == [tmp_path / "x.jpg"]
+
+
+def test_plan_outputs_refuses_to_find_images_only_among_its_results(tmp_path):
+    (tmp_path / "x.jpg").touch()
+    with pytest.raises(DataError, match="choose another --output"):
+        plan_outputs((str(tmp_path),), tmp_path)

@@ -43,14 +43,24 @@ def overlay(
         raise ConfigError(
             f"opacity {opacity} is not from 0 (image only) to 1 (colors only); choose one between"
         )
-    colored = label_map != IGNORE
-    wrong = label_map[colored & ((label_map < 0) | (label_map >= len(palette)))]
+    _refuse_labels(label_map, len(palette))
+    tints = np.zeros((IGNORE + 1, 3), np.float32)
+    tints[: len(palette)] = opacity * np.asarray(palette, np.float32).reshape(-1, 3)
+    mixed = image * np.float32(1 - opacity)  # float32, and in place from here on: twice as fast as float64
+    mixed += np.take(tints, label_map, axis=0)
+    mixed += np.float32(0.5)
+    mixed = mixed.astype(np.uint8)
+    ignored = label_map == IGNORE
+    mixed[ignored] = image[ignored]
+    return mixed
+
+
+def _refuse_labels(label_map: Integer[np.ndarray, "h w"], num_colors: int) -> None:
+    if not label_map.size or 0 <= label_map.min() <= label_map.max() < num_colors:
+        return
+    wrong = label_map[((label_map < 0) | (label_map >= num_colors)) & (label_map != IGNORE)]
     if wrong.size:
-        raise DataError(f"label {wrong[0]} has no color in a palette of {len(palette)}; give one a class")
-    colors = np.zeros((IGNORE + 1, 3), np.float32)
-    colors[: len(palette)] = np.asarray(palette, np.float32).reshape(-1, 3)
-    mixed = (1 - opacity) * image + opacity * colors[label_map]
-    return np.where(colored[..., None], np.rint(mixed).astype(np.uint8), image)
+        raise DataError(f"label {wrong[0]} has no color in a palette of {num_colors}; give one a class")
 
 
 def add_legend(

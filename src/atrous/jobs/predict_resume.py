@@ -1,0 +1,113 @@
+"""What a prediction finds in its output folder: what is done, what may be replaced, what must not be lost."""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from atrous.data.notes import NOTE_WITHIN, read_note
+from atrous.data.places import Place, existing, read_heads
+from atrous.errors import OutputError
+from atrous.inference.work import Work
+from atrous.jobs.inference_settings import InferenceSettings
+
+SAME_LABELS = {"device"}
+"""Settings that change where and how fast labels are computed, not which."""
+
+
+def note_on(checkpoint: Path, inference: InferenceSettings, **more: Any) -> str:
+    """How results are made, in one line of JSON; results with equal notes are interchangeable.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read.
+    """
+    from atrous.checkpoint import load_header
+
+    load_header(checkpoint)  # refuses what is no checkpoint
+    with checkpoint.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    settings = {name: value for name, value in asdict(inference).items() if name not in SAME_LABELS}
+    return json.dumps({"checkpoint": digest, **settings, **more})
+
+
+def done_before(
+    works: Sequence[Work], folder: Place, *, note: str, resume: bool, overwrite: bool
+) -> frozenset[Place]:
+    """Sources of the works that need not be done again.
+
+    Args:
+        works: All that is wanted.
+        folder: In which their outputs lie.
+        note: How results are made now.
+        resume: Whether results count that are there already, made as the note says.
+        overwrite: Whether other results may be replaced.
+
+    Raises:
+        DataError: If the folder is an address that cannot be listed.
+        OutputError: If an image would be overwritten, or a result that may not be.
+    """
+    there = existing([place for work in works for place in work.outputs], folder)
+    _refuse_inputs(works, there)
+    if resume:
+        return _finished(works, there, note=note, overwrite=overwrite)
+    if there and not overwrite:
+        first = next(place for work in works for place in work.outputs if place in there)
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        raise OutputError(
+            f"{first}{more} would be overwritten; add --resume to go on with what is missing, --overwrite to "
+            "replace them, or choose another --output"
+        )
+    return frozenset()
+
+
+def _refuse_inputs(works: Sequence[Work], there: Collection[Place]) -> None:
+    given = {_resolved(work.source) for work in works}
+    for place in there:
+        if _resolved(place) in given:
+            raise OutputError(
+                f"{place} is one of the images and would be overwritten; choose another --output"
+            )
+
+
+def _finished(works: Sequence[Work], there: set[Place], *, note: str, overwrite: bool) -> frozenset[Place]:
+    """Sources of the works whose results are all there, made as the note says; refuses others."""
+    candidates = [work for work in works if work.outputs[0] in there]
+    heads = read_heads([work.outputs[0] for work in candidates], NOTE_WITHIN)
+    done = set()
+    for work, head in zip(candidates, heads, strict=True):
+        found = read_note(head)
+        if found == note:
+            done |= {work.source} if there >= set(work.outputs) else set()
+        elif not overwrite:
+            raise OutputError(
+                f"{work.outputs[0]} {_difference(found, note)}; add --overwrite to replace what was made "
+                "otherwise, or choose another --output"
+            )
+    return frozenset(done)
+
+
+def _difference(found: str, wanted: str) -> str:
+    """In what two notes differ, in a few words."""
+    if not found:
+        return "does not say how it was made"
+    earlier, now = _fields(found), _fields(wanted)
+    if earlier.get("checkpoint") != now["checkpoint"]:
+        return "was made by another checkpoint"
+    for name, value in now.items():
+        if earlier.get(name) != value:
+            return f"was made with {name} {json.dumps(earlier.get(name))}, and not {json.dumps(value)}"
+    return "was made by another version of atrous"
+
+
+def _fields(note: str) -> Mapping[str, Any]:
+    try:
+        fields = json.loads(note)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _resolved(place: Place) -> Place:
+    return place.resolve() if isinstance(place, Path) else place
