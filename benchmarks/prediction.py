@@ -4,7 +4,8 @@ Run it as `python benchmarks/prediction.py --json prediction.json` on an otherwi
 takes a fresh image and runs all engines on it one after another, so that ratios are those of neighboring
 runs. "by hand" is OpenVINO's plain API in bfloat16, without code of ours. `--images FOLDER` takes real
 images, to predict and to calibrate int8 on, instead of crops of one photo; `--weights FILE` loads a VGG-16
-into the networks that stand on one. All heads have fresh weights, whose labels are closer calls than trained ones'.
+into the networks that stand on one. Heads have fresh weights, whose labels are closer calls than trained
+ones'.
 """
 
 import argparse
@@ -206,7 +207,7 @@ def write_photos(folder: Path) -> None:
         for index in range(NUM_PHOTOS):
             left, top = (int(generator.integers(0, side // 2)) for side in photo.size)
             box = (left, top, left + photo.width // 2, top + photo.height // 2)
-            photo.convert("RGB").crop(box).resize(SIZE[::-1]).save(folder / f"{index:02}.png")
+            photo.convert("RGB").crop(box).resize((SIZE[1], SIZE[0])).save(folder / f"{index:02}.png")
 
 
 def _timed(compute: Compute, images: Tensor) -> tuple[float, Tensor]:
@@ -248,13 +249,27 @@ def main() -> None:
             rows += measure(name, network, folder, repeats=arguments.repeats, cache=Path(scratch, "cache"))
     Console(width=130).print(table(rows))
     if arguments.json is not None:
-        numbers = {"threads": torch.get_num_threads(), "repeats": arguments.repeats, "rows": [*map(asdict, rows)]}
+        numbers = {
+            "threads": torch.get_num_threads(),
+            "repeats": arguments.repeats,
+            "rows": [*map(asdict, rows)],
+        }
         arguments.json.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
 
 
 def table(rows: list[Row]) -> Table:
     """A line an engine."""
-    columns = ("network", "engine", "first, s", "ms", "x eager float32", "x by hand", "x auto", "error", "same labels")
+    columns = (
+        "network",
+        "engine",
+        "first, s",
+        "ms",
+        "x eager float32",
+        "x by hand",
+        "x auto",
+        "error",
+        "same labels",
+    )
     result = Table(*columns, title=f"{SIZE[1]} x {SIZE[0]}, {torch.get_num_threads()} threads")
     for row in rows:
         result.add_row(

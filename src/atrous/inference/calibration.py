@@ -63,7 +63,7 @@ class Calibration:
         files = image_files(folder) if folder.is_dir() else ()
         if not files:
             raise ConfigError(
-                f"no image lies in {folder} to calibrate int8 on; give a folder with some like those to predict"
+                f"no image in {folder} to calibrate int8 on; give a folder with some like those to predict"
             )
         count = min(len(files), MOST_IMAGES)
         chosen = [files[index * len(files) // count] for index in range(count)]
@@ -91,12 +91,14 @@ def as_seen_by(
     """
     resized = image
     if image.shape[:2] != size:
-        resized = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+        resized = np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
     pixels = torch.from_numpy(resized.copy()).permute(2, 0, 1)[None].float()
     return pad_reflect(network.normalization.apply(pixels), [(network.margin, network.margin)] * 2)
 
 
-def read_as_seen_by(network: DenseNetwork, path: Path, *, size: tuple[int, int]) -> Float32[Tensor, "1 3 y x"]:
+def read_as_seen_by(
+    network: DenseNetwork, path: Path, *, size: tuple[int, int]
+) -> Float32[Tensor, "1 3 y x"]:
     """The same of a file.
 
     Raises:

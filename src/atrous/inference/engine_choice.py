@@ -1,14 +1,9 @@
 """Which engine and precision a prediction takes: rules on facts about the machine, without the machine."""
 
-import importlib.util
-import platform
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
-
 from atrous.errors import ConfigError
-from atrous.inference.machine import fast_in_bfloat16
 
 EngineName = Literal["auto", "torch", "openvino"]
 EnginePrecision = Literal["auto", "float32", "bfloat16", "int8"]
@@ -45,19 +40,7 @@ class Choice:
     precision: Literal["float32", "bfloat16", "int8"]
 
 
-def facts_of(device: torch.device, *, sizes_repeat: bool, has_calibration: bool) -> Facts:
-    """The facts of this machine; nothing heavy is imported for them."""
-    return Facts(
-        device=device.type,
-        has_bfloat16=fast_in_bfloat16(device),
-        has_openvino=_is_x86() and importlib.util.find_spec("openvino") is not None,
-        has_nncf=importlib.util.find_spec("nncf") is not None,
-        sizes_repeat=sizes_repeat,
-        has_calibration=has_calibration,
-    )
-
-
-def choose(engine: EngineName, precision: EnginePrecision, facts: Facts) -> Choice:
+def choose(engine: str, precision: str, facts: Facts) -> Choice:
     """The fastest engine and precision that were asked for.
 
     "auto" precision is bfloat16 where the device has instructions for it, else float32; a GPU without them
@@ -83,10 +66,6 @@ def choose(engine: EngineName, precision: EnginePrecision, facts: Facts) -> Choi
     pays = facts.sizes_repeat and facts.has_openvino and facts.device == "cpu" and precision != "float32"
     takes_openvino = engine == "openvino" or (engine == "auto" and pays)
     return Choice("openvino" if takes_openvino else "torch", "float32" if is_float32 else "bfloat16")
-
-
-def _is_x86() -> bool:
-    return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def _refuse_unknown(engine: str, precision: str) -> None:

@@ -1,12 +1,15 @@
 """From what was asked for to what computes: one builder for all engines."""
 
+import importlib.util
+import platform
 from pathlib import Path
 
 import torch
 
 from atrous.inference.calibration import Calibration
 from atrous.inference.engine import Engine, TorchEngine
-from atrous.inference.engine_choice import EngineName, EnginePrecision, choose, facts_of
+from atrous.inference.engine_choice import EngineName, EnginePrecision, Facts, choose
+from atrous.inference.machine import fast_in_bfloat16
 from atrous.inference.model_cache import ModelCache, user_cache_folder
 from atrous.inference.prepared import prepared
 from atrous.models.contract import DenseNetwork
@@ -45,9 +48,7 @@ def build_engine(
     facts = facts_of(device, sizes_repeat=sizes_repeat, has_calibration=calibration is not None)
     choice = choose(engine, precision, facts)
     if choice.engine == "torch":
-        return TorchEngine(
-            prepared(network, dtype=_DTYPES[choice.precision], device=device), device=device
-        )
+        return TorchEngine(prepared(network, dtype=_DTYPES[choice.precision], device=device), device=device)
     from atrous.inference.openvino_engine import OpenVINOEngine
 
     return OpenVINOEngine(
@@ -56,3 +57,19 @@ def build_engine(
         cache=ModelCache(cache_folder or user_cache_folder()),
         calibration=None if calibration is None else Calibration.from_folder(calibration),
     )
+
+
+def facts_of(device: torch.device, *, sizes_repeat: bool, has_calibration: bool) -> Facts:
+    """The facts of this machine; nothing heavy is imported for them."""
+    return Facts(
+        device=device.type,
+        has_bfloat16=fast_in_bfloat16(device),
+        has_openvino=_is_x86() and importlib.util.find_spec("openvino") is not None,
+        has_nncf=importlib.util.find_spec("nncf") is not None,
+        sizes_repeat=sizes_repeat,
+        has_calibration=has_calibration,
+    )
+
+
+def _is_x86() -> bool:
+    return platform.machine().lower() in ("x86_64", "amd64")

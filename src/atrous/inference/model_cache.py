@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from atrous.errors import OutputError
 from atrous.files import write_atomically
@@ -23,18 +24,20 @@ def user_cache_folder() -> Path:
 
 
 def program_digest(program: torch.export.ExportedProgram, facts: Iterable[str]) -> str:
-    """Hex digest of a program: every operator with its numbers, every weight, and what else matters.
+    """Hex digest of a program: sizes, every operator with its numbers, every weight, and further facts.
 
     The names of layers and weights alone would not do: a dilation is in neither.
     """
     digest = hashlib.sha256()
-    for fact in (*facts, str(program.graph), str(program.graph_signature)):
+    sizes = [str(node.meta["val"]) for node in program.graph.nodes if node.op == "placeholder"]
+    parts = [part for part in program.graph_module.modules() if isinstance(part, fx.GraphModule)]
+    for fact in (*facts, *sizes, *(str(part.graph) for part in parts), str(program.graph_signature)):
         digest.update(f"{len(fact)}:{fact}".encode())
     tensors = {**program.state_dict, **program.constants}
     for name in sorted(tensors):
         if isinstance(tensors[name], Tensor):
             digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
-            digest.update(_bytes_of(tensors[name]))
+            digest.update(_bytes_of(tensors[name]))  # type: ignore[arg-type] (an array is a buffer)
     return digest.hexdigest()
 
 
@@ -89,6 +92,6 @@ class ModelCache:
                     self.drop(blob.stem)
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
+def _bytes_of(tensor: Tensor) -> np.ndarray:
     values = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(values.view(torch.uint8).numpy())
+    return values.view(torch.uint8).numpy()

@@ -64,7 +64,7 @@ class OpenVINOEngine(Engine):
         self._has_bfloat16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bfloat16" and not self._has_bfloat16:
             raise ConfigError(
-                "OpenVINO does not compute bfloat16 on this processor; take precision float32, or engine torch"
+                "OpenVINO computes no bfloat16 on this processor; take precision float32, or engine torch"
             )
 
     @property

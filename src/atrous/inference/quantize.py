@@ -30,12 +30,7 @@ def quantize(graph: Any, network: DenseNetwork, calibration: Calibration, *, siz
     dataset = nncf.Dataset(
         calibration.used, lambda path: read_as_seen_by(network, path, size=size).numpy()
     )  # read one by one: at Dilation8's margin 40 would take 0.3 GB
-    return nncf.quantize(
-        graph,
-        dataset,
-        subset_size=len(calibration.used),
-        preset=nncf.QuantizationPreset.MIXED,  # activations before a ReLU have both signs, unevenly
-    )
+    return nncf.quantize(graph, dataset, subset_size=len(calibration.used))
 
 
 def compare_labels(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from atrous.errors import ConfigError
+from atrous.inference.engine_choice import EngineName, EnginePrecision
 from atrous.inference.views import Views
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ class InferenceSettings:
             that it carries is applied anyway.
         no_crf: Apply no CRF, whatever the checkpoint carries.
         device: auto, cpu, cuda, mps.
-        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+        engine: torch, openvino, or auto: OpenVINO where it is installed, the processor computes, and many
+            images come, since it compiles the network once for each size of image.
+        precision: float32, the network bit for bit; bfloat16; auto, which is bfloat16 where the processor
+            computes in it; or int8, which needs OpenVINO and a calibration.
+        calibration: Folder of images like those to predict, on which int8 measures how large values become;
+            40 of them are enough, and more are sampled.
 
     Raises:
         ConfigError: If a CRF is wanted and not, or scales are impossible.
@@ -36,7 +42,9 @@ class InferenceSettings:
     crf: bool = False
     no_crf: bool = False
     device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    engine: EngineName = "auto"
+    precision: EnginePrecision = "float32"
+    calibration: Path | None = None
 
     def __post_init__(self) -> None:
         if self.crf and self.no_crf:
@@ -61,7 +69,7 @@ class InferenceSettings:
         predictor = Predictor(
             checkpoint,
             device=self.device,
-            precision=self.precision,
+            precision=self.precision,  # type: ignore[arg-type] (int8 comes with the Predictor's engines)
             views=self.views,
             protocol=self.protocol,
             crf=None if self.no_crf else "stored",

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from atrous.geometry.program import export_program
+from atrous.geometry.program import export_program, named_arguments, operator_name
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-_CONVOLUTION_OPERATORS = ("aten.conv1d", "aten.conv2d", "aten.conv3d")
+_CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
 
 
 def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
@@ -50,26 +50,21 @@ def _pairs(
     signature = program.graph_signature
     tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     for node in program.graph.nodes:
-        if _operator(node) != "aten.batch_norm" or len(node.args[0].users) > 1:
+        if node.op != "call_function" or operator_name(node) != "batch_norm":
             continue
-        if node.args[5]:  # the statistics are those of the batch
+        given = named_arguments(node)
+        source = given["input"]
+        if given["training"] or operator_name(source) not in _CONVOLUTIONS or len(source.users) > 1:
             continue
-        source, norm = node.args[0], _owner(network, node.args[1:5], tensors)
-        if type(norm) not in BATCH_NORMS or _operator(source) not in _CONVOLUTION_OPERATORS:
-            continue
-        convolution = _owner(network, source.args[1:3], tensors)
-        if type(convolution) in CONVOLUTIONS and not _has_hooks(norm):
+        own = ("weight", "bias", "running_mean", "running_var")
+        norm = _owner(network, [given[name] for name in own], tensors)
+        convolved = named_arguments(source)
+        convolution = _owner(network, [convolved["weight"], convolved["bias"]], tensors)
+        if type(convolution) in CONVOLUTIONS and type(norm) in BATCH_NORMS and not _has_hooks(norm):
             yield convolution, norm  # type: ignore[misc]
 
 
-def _operator(node: fx.Node) -> str:
-    """`aten.conv2d` of aten.conv2d.default and of aten.conv2d.padding."""
-    return str(node.target).rpartition(".")[0] if node.op == "call_function" else ""
-
-
-def _owner(
-    network: nn.Module, operands: tuple[fx.Node | None, ...], tensors: dict[str, str]
-) -> nn.Module | None:
+def _owner(network: nn.Module, operands: list[fx.Node | None], tensors: dict[str, str]) -> nn.Module | None:
     """The one module that these operands are the own tensors of, if nothing else in the graph reads them."""
     given = [operand for operand in operands if operand is not None]
     if not given or any(operand.name not in tensors or len(operand.users) > 1 for operand in given):
@@ -78,8 +73,8 @@ def _owner(
     return network.get_submodule(paths.pop()) if len(paths) == 1 else None
 
 
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+def _has_hooks(module: nn.Module | None) -> bool:
+    return module is not None and bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _fold_(convolution: nn.Conv1d | nn.Conv2d | nn.Conv3d, norm: nn.BatchNorm2d) -> None:
