@@ -34,6 +34,7 @@ APPLE = Facts("mps", sizes_repeat=True)
         (REPEATING, "auto", "float32", Choice("torch", "float32")),
         (REPEATING, "torch", "auto", Choice("torch", "bfloat16")),
         (OLD_REPEATING, "auto", "auto", Choice("openvino", "float32")),
+        (OLD_REPEATING, "auto", "bfloat16", Choice("torch", "bfloat16")),
         (BARE_REPEATING, "auto", "auto", Choice("torch", "bfloat16")),
         (CALIBRATED, "auto", "int8", Choice("openvino", "int8")),
         (CALIBRATED, "openvino", "int8", Choice("openvino", "int8")),

@@ -70,7 +70,7 @@ def test_networks_with_a_margin_are_compiled_with_it(cache):
 
 
 @torch.inference_mode()
-def test_a_compiled_model_comes_back_from_disk(cache):
+def test_a_compiled_model_comes_back_from_disk(cache, capfd):
     network, images = compact(), torch.randn(1, 3, 32, 40)
     logits = openvino(network, cache)(images)
     (blob,) = cache.glob("*.blob")
@@ -78,6 +78,7 @@ def test_a_compiled_model_comes_back_from_disk(cache):
     again = openvino(network, cache)
     assert torch.equal(again(images), logits)
     assert [path.stat().st_ino for path in cache.glob("*.blob")] == [written]
+    assert capfd.readouterr() == ("", "")
 
 
 @torch.inference_mode()
@@ -108,7 +109,7 @@ def test_a_damaged_file_is_replaced(cache, damage):
 
 @pytest.mark.slow
 @torch.inference_mode()
-def test_int8_is_calibrated_once_and_reports_its_labels(tmp_path, cache):
+def test_int8_is_calibrated_once_and_reports_its_labels(tmp_path, cache, capfd):
     pytest.importorskip("nncf", reason="needs the extra openvino")
     network, images = compact(), torch.randn(1, 3, 24, 32)
     folder = write_images(tmp_path / "images", 6)
@@ -127,6 +128,7 @@ def test_int8_is_calibrated_once_and_reports_its_labels(tmp_path, cache):
     (folder / "001.png").unlink()
     int8(network, folder, cache)(images)
     assert len(list(cache.glob("*.blob"))) == 2
+    assert capfd.readouterr() == ("", "")
 
 
 def test_int8_refuses_a_folder_without_images(tmp_path):

@@ -63,8 +63,10 @@ def choose(engine: str, precision: str, facts: Facts) -> Choice:
         _refuse_int8(engine, facts)
         return Choice("openvino", "int8")
     is_float32 = precision == "float32" or (precision == "auto" and not facts.has_bfloat16)
-    pays = facts.sizes_repeat and facts.has_openvino and facts.device == "cpu" and precision != "float32"
-    takes_openvino = engine == "openvino" or (engine == "auto" and pays)
+    computes_it = facts.has_bfloat16 or precision == "auto"  # OpenVINO has no bfloat16 without instructions
+    pays = facts.sizes_repeat and facts.has_openvino and facts.device == "cpu" and computes_it
+    is_named = precision == "float32"
+    takes_openvino = engine == "openvino" or (engine == "auto" and pays and not is_named)
     return Choice("openvino" if takes_openvino else "torch", "float32" if is_float32 else "bfloat16")
 
 

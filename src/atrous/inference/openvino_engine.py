@@ -106,7 +106,7 @@ class OpenVINOEngine(Engine):
             try:
                 compiled = self._core.import_model(stored[0], "CPU", self._settings())
                 return _Model(compiled, program, _agreement_from(stored[1]))
-            except RuntimeError:  # cut short, or written by a build that reads another form
+            except (RuntimeError, ValueError):  # cut short, or of a build that writes another form
                 assert self._cache is not None
                 self._cache.drop(key)
         model = self._made(program, image)
