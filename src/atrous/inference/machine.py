@@ -31,7 +31,7 @@ def pick_device(name: str = "auto") -> torch.device:
 def fast_in_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16 products."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
         return False
     capabilities = torch.cpu.get_capabilities()

@@ -1,0 +1,65 @@
+"""OpenVINO and NNCF, imported when they are first needed, without telemetry and without output."""
+
+import importlib
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+from atrous.errors import ConfigError
+
+_TELEMETRY = "openvino_telemetry"
+
+
+def load_openvino() -> Any:
+    """The package.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    return _load("openvino")
+
+
+def load_nncf() -> Any:
+    """The package, which says nothing below errors.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    nncf = _load("nncf")
+    nncf.set_log_level(logging.ERROR)
+    return nncf
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without the progress bars that NNCF draws and the deprecations that conversion runs into in torch."""
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _load(name: str) -> Any:
+    try:
+        with _without_telemetry(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f'{name} cannot be imported ({error}): pip install "atrous[openvino]"') from error
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Both packages report that they were imported, unless there is no package to report with."""
+    known = sys.modules.get(_TELEMETRY)
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment] (how Python says that an import must fail)
+    try:
+        yield
+    finally:
+        if known is None:
+            del sys.modules[_TELEMETRY]
+        else:
+            sys.modules[_TELEMETRY] = known
