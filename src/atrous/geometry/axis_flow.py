@@ -3,7 +3,8 @@
 import math
 
 from atrous.errors import GeometryError
-from atrous.geometry.axis import Finite, Resample, Transposed, Window, effective_kernel_size
+from atrous.geometry.axis import Finite, Global, Resample, Transposed, Window, effective_kernel_size
+from atrous.geometry.graph import Node, SpatialGraph
 
 
 def first_input(axis: Finite, output: int) -> int:
@@ -43,6 +44,33 @@ def complete_outputs(axis: Finite, available: int) -> int:
     if axis.beyond == "reflect" and first_input(axis, 0) < 0 and available <= -first_input(axis, 0):
         return 0  # the first output reads the cell that far inside
     return max(complete, 0)
+
+
+def first_inner_output(graph: SpatialGraph, *, axis: int) -> int:
+    """The first output cell of a network that no border before cell 0 of the input has a part in.
+
+    Each operator's own first cells are followed, since what it reads before the start is its border, even
+    where an earlier operator has cut off cells.
+
+    Raises:
+        GeometryError: If an operator runs on interleaved grids, or sees the whole axis.
+    """
+    inner: dict[str, int] = {}
+    for node in graph:
+        least = max((inner[name] for name in node.inputs), default=0)
+        inner[node.name] = 0 if not node.inputs else _first_reading_from(node, axis, least)
+    return inner[graph.output.name]
+
+
+def _first_reading_from(node: Node, axis: int, least: int) -> int:
+    """The first cell of a node that reads nothing before input cell `least`."""
+    way = node.axes[axis]
+    if isinstance(way, Global):
+        raise GeometryError(f'"{node.label}" sees the whole axis; run the network on the whole input')
+    cell = 0
+    while first_input(way, cell) < least:
+        cell += 1
+    return cell
 
 
 def _interleaved() -> GeometryError:

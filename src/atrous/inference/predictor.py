@@ -1,66 +1,41 @@
 """From an image to a label for every pixel: normalization, margin, network, upsampling, in one place."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from atrous.checkpoint import load_checkpoint
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import CRF, crf_of, refined
 from atrous.data.images import read_image, rgb_from_pillow
 from atrous.data.labels import LabelSet
-from atrous.errors import ConfigError, ShapeError
-from atrous.inference.machine import autocast, pick_device
+from atrous.errors import ConfigError, GeometryError, ShapeError
+from atrous.geometry.program import evaluating
+from atrous.inference.bands import WHOLE_PIXELS, Bands, ReadRows
+from atrous.inference.engine import Engine, TorchEngine
+from atrous.inference.engines import build_engine
+from atrous.inference.machine import Precision, computes_in_bfloat16, pick_device
+from atrous.inference.prediction import Prediction
+from atrous.inference.prepared import Prepared, prepared
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
+from atrous.inference.seen_as import seen_as
 from atrous.inference.views import Views
 from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
 from atrous.ops.pad import pad_reflect
 from atrous.ops.resample import upsample_logits
+from atrous.ops.upsample_labels import LabelUpsampler
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
 ONE_VIEW = Views()
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a network says about one image.
-
-    Attributes:
-        image: RGB, 0-255, (h, w, 3).
-        logits: Scores before the softmax at every pixel (k, h, w), refined where there is a CRF. Where
-            several views were averaged, and by the released protocol, the log of the probabilities; -inf
-            where one is 0.
-        label_set: Names and colors of the k classes.
-    """
-
-    image: Picture
-    logits: Float[Tensor, "k h w"]
-    label_set: LabelSet
-
-    @property
-    def label_map(self) -> Int64[np.ndarray, "h w"]:
-        """Number of the most probable class at every pixel."""
-        return self.logits.argmax(0).cpu().numpy()
-
-    def probabilities(self) -> Float32[np.ndarray, "k h w"]:
-        """Probability of each class at every pixel; they sum to 1 over k."""
-        return self.logits.float().softmax(0).cpu().numpy()
-
-    def overlay(self, *, opacity: float = 0.5) -> Picture:
-        """The image under the colors of its labels."""
-        from atrous.figures.overlay import overlay
-
-        return overlay(self.image, self.label_map, self.label_set.palette, opacity=opacity)
 
 
 class Predictor:
@@ -70,7 +45,8 @@ class Predictor:
         network: A checkpoint's path, or a network.
         label_set: Names and colors; from the checkpoint unless given.
         device: "auto" takes a GPU where there is one.
-        precision: "float32", "bfloat16", or "auto": bfloat16 where the processor computes in it.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where the device computes in it. Other than
+            float32 it is that of a copy of the weights, made for the first image.
         views: Sizes at which the image is seen, and whether mirrored too; the probabilities are averaged.
         protocol: "exact", the whole image at once, or "released": in the tiles of the authors' script, with
             its zeros at every tile's border and its interpolation, to compare with published numbers.
@@ -79,6 +55,7 @@ class Predictor:
 
     Attributes:
         crf: The one that is applied; None for none.
+        engine: What computes; another one, of `build_engine`, may take its place.
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
@@ -92,7 +69,7 @@ class Predictor:
         *,
         label_set: LabelSet | None = None,
         device: str = "auto",
-        precision: Literal["auto", "float32", "bfloat16"] = "float32",
+        precision: Precision = "float32",
         views: Views = ONE_VIEW,
         protocol: Protocol = "exact",
         crf: CRF | Literal["stored"] | None = "stored",
@@ -111,7 +88,9 @@ class Predictor:
             self.crf.to(self.device)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.label_set = label_set or LabelSet.unnamed(network.num_classes)
-        self.precision: Literal["auto", "float32", "bfloat16"] = precision
+        self.precision: Precision = precision
+        self._engine: Engine | None = None
+        self._last_bands: Bands | None = None
         self.views = views
         self.protocol: Protocol = protocol
         if self.label_set.num_classes != network.num_classes:
@@ -120,6 +99,19 @@ class Predictor:
                 "give as many names as classes"
             )
         refuse_protocol(protocol, network, views=views)
+
+    @property
+    def engine(self) -> Engine:
+        """What computes, made when it is first needed."""
+        if self._engine is None:
+            self._engine = build_engine(
+                self.network, engine="torch", precision=self.precision, device=self.device
+            )
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine, self._last_bands = engine, None
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
         """Labels, probabilities and overlay of one image.
@@ -132,20 +124,34 @@ class Predictor:
             ShapeError: If the array is no RGB image.
         """
         pixels = _to_picture(image)
+        if self.crf is None and self.sees_once:
+            geometry = self.network.geometry
+            cells = self.scores(pixels)
+            return Prediction(
+                pixels, cells, self.label_set, stride=geometry.output_stride, center=geometry.center
+            )
         logits = self._logits(pixels)
         if self.crf is not None:
             logits = _refine(self.crf, logits, pixels)
         return Prediction(pixels, logits, self.label_set)
 
+    @property
+    def sees_once(self) -> bool:
+        """Whether an image is seen as it is, and at once: not scaled, mirrored or in the authors' tiles."""
+        return self.views == ONE_VIEW and self.protocol == "exact"
+
     def _logits(self, pixels: Picture) -> Float[Tensor, "k h w"]:
         """What the network says at every pixel, without a CRF."""
         if self.protocol == "released":
-            with self._predicting():
-                return released_probabilities(self.network, self._with_margin(pixels)).log()
+            with torch.inference_mode():
+                return released_probabilities(self.network, self._with_margin(pixels), self.engine).log()
         if self.views == ONE_VIEW:
             return self.upsample(self.scores(pixels), pixels.shape[:2])
-        views = [self._view(pixels, scale, mirrored) for scale, mirrored in self.views]
-        return torch.stack(views).mean(0).log()
+        seen = [
+            seen_as(pixels, self.scores, self.network.geometry, scale=scale, mirrored=mirrored)
+            for scale, mirrored in self.views
+        ]
+        return torch.stack(seen).mean(0).log()
 
     def upsample(self, cells: Float[Tensor, "k y x"], size: tuple[int, int]) -> Float[Tensor, "k h w"]:
         """What `scores` gives, at every pixel of an image of this size (h, w)."""
@@ -153,11 +159,69 @@ class Predictor:
         return upsample_logits(cells[None], size, stride=geometry.output_stride, center=geometry.center)[0]
 
     def scores(self, image: Picture) -> Float[Tensor, "k y x"]:
-        """Logits on the network's own grid of ceil(side / output_stride) cells, float32, by no tiles."""
-        images = self._with_margin(image)
-        with self._predicting():
-            logits = self.network(images)
-        return logits[0].float()
+        """Logits on the network's own grid of ceil(side / output_stride) cells, float32."""
+        bands = self._bands(image.shape[:2]) if image.shape[0] * image.shape[1] > WHOLE_PIXELS else None
+        if bands is not None:
+            return torch.cat(list(bands.cells(lambda start, stop: image[start:stop])), 1)
+        return self.engine(self._with_margin(image))[0]
+
+    def label_rows(
+        self, size: tuple[int, int], read: ReadRows, *, start: int = 0
+    ) -> Iterator[UInt8[np.ndarray, "rows w"]]:
+        """The labels of an image that is never in memory as a whole, some rows at a time, top to bottom.
+
+        They are those of the whole image, within float rounding. Memory does not grow with the height.
+
+        Args:
+            size: Height and width of the image in pixels.
+            read: Gives the rows from a first one up to a last one of the image, RGB, 0-255. It is called from
+                another thread, from top to bottom, but for some rows at the lower border.
+            start: The first row whose labels are wanted; what they do not see is not read.
+
+        Raises:
+            ConfigError: If there is a CRF, or an image is seen scaled, mirrored or in the authors' tiles.
+            GeometryError: If an operator of the network sees the whole image.
+            ShapeError: If the image has no such row.
+        """
+        if self.crf is not None or not self.sees_once:
+            raise ConfigError(
+                "a CRF, scales, flips and the released protocol see the whole image in memory; leave them out"
+            )
+        bands = self._streamed(size)
+        geometry = self.network.geometry
+        upsampler = LabelUpsampler(
+            tuple(-(-side // geometry.output_stride) for side in size),  # type: ignore[arg-type]
+            size,
+            stride=geometry.output_stride,
+            center=geometry.center,
+            start=start,
+        )
+        for cells in bands.cells(read, first=upsampler.received):
+            labels = upsampler.push(cells)
+            if len(labels):
+                yield labels
+
+    def _bands(self, size: tuple[int, int]) -> Bands | None:
+        """Images of this size by bands; None where the network has to see them whole."""
+        try:
+            return self._streamed(size)
+        except GeometryError:
+            return None
+
+    def _streamed(self, size: tuple[int, int]) -> Bands:
+        """Images of this size by bands; the last ones are kept, since tracing takes seconds."""
+        if self._last_bands is None or self._last_bands.size != size:
+            engine = self.engine
+            computed = engine.network if isinstance(engine, TorchEngine) else self._computed()
+            self._last_bands = Bands(self.network, computed, size, device=self.device)
+        return self._last_bands
+
+    def _computed(self) -> Prepared:
+        """The network as torch computes it, beside an engine that takes whole images only."""
+        in_bfloat16 = computes_in_bfloat16(self.device, self.precision)
+        return prepared(
+            self.network, dtype=torch.bfloat16 if in_bfloat16 else torch.float32, device=self.device
+        )
 
     def _with_margin(self, image: Picture) -> Float[Tensor, "1 3 y x"]:
         """The image as the network wants it."""
@@ -166,47 +230,13 @@ class Predictor:
         images = pad_reflect(self.network.normalization.apply(pixels), [(margin, margin)] * 2)
         return images.contiguous(memory_format=torch.channels_last)
 
-    @contextmanager
-    def _predicting(self) -> Iterator[None]:
-        """The network answers: without dropout and gradient, in the asked precision."""
-        with _evaluating(self.network), torch.inference_mode(), autocast(self.device, self.precision):
-            yield
-
-    def _view(self, pixels: Picture, scale: float, mirrored: bool) -> Float[Tensor, "k h w"]:  # noqa: FBT001
-        """Probabilities at every pixel of the image, seen at another size or mirrored."""
-        height, width = pixels.shape[:2]
-        seen = max(1, round(height * scale)), max(1, round(width * scale))
-        view = np.asarray(Image.fromarray(pixels).resize((seen[1], seen[0]), Image.Resampling.BILINEAR))
-        cells = self.scores(view[:, ::-1] if mirrored else view)
-        zoom = height / seen[0], width / seen[1]
-        geometry = self.network.geometry
-        logits = upsample_logits(
-            cells[None],
-            (height, width),
-            stride=[geometry.output_stride * factor for factor in zoom],
-            center=[(geometry.center + 0.5) * factor - 0.5 for factor in zoom],
-        )[0]
-        return (logits.flip(-1) if mirrored else logits).softmax(0)
-
 
 def _refine(crf: CRF, logits: Float[Tensor, "k h w"], pixels: Picture) -> Float[Tensor, "k h w"]:
     """Scores refined by the raw image."""
     images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
-    mode = _evaluating(crf) if isinstance(crf, CRFRNN) else nullcontext()
+    mode = evaluating(crf) if isinstance(crf, CRFRNN) else nullcontext()
     with torch.inference_mode(), mode:
         return refined(crf, logits[None], images)[0]
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode for a while; every part is left in the mode it was in."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _to_picture(image: np.ndarray | Image.Image | str | Path) -> Picture:

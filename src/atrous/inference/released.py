@@ -1,5 +1,6 @@
 """Prediction as Yu & Koltun's released script does it: tile by tile, each tile on its own."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -57,7 +58,11 @@ def plan_tiles(image_size: tuple[int, int], *, tile_size: tuple[int, int], margi
     return tuple(Tile(top, left, height, width) for top, height in rows for left, width in columns)
 
 
-def released_probabilities(network: DenseNetwork, images: Float[Tensor, "1 3 y x"]) -> Float[Tensor, "k h w"]:
+def released_probabilities(
+    network: DenseNetwork,
+    images: Float[Tensor, "1 3 y x"],
+    compute: Callable[[Float[Tensor, "1 3 y x"]], Float[Tensor, "1 k y x"]],
+) -> Float[Tensor, "k h w"]:
     """Probabilities at every pixel of one image, from the authors' tiles.
 
     The network sees each tile alone, so the zeros of its context module lie at the border of every tile. A
@@ -70,8 +75,9 @@ def released_probabilities(network: DenseNetwork, images: Float[Tensor, "1 3 y x
     where the script reads past them, and what Cityscapes' tiles have beyond the image is cropped.
 
     Args:
-        network: In evaluation mode, with a `tile_size`.
+        network: It has a `tile_size`.
         images: One image, normalized, with the network's margin.
+        compute: What asks the network about a tile, such as an `Engine`.
 
     Raises:
         ConfigError: If the network has no `tile_size`, or one that is all margin.
@@ -80,7 +86,7 @@ def released_probabilities(network: DenseNetwork, images: Float[Tensor, "1 3 y x
     height, width = (side - 2 * margin for side in images.shape[2:])
     tiles = plan_tiles((height, width), tile_size=tile_size, margin=margin)
     rows = [
-        torch.cat([_tile_probabilities(network, images, tile, tile_size) for tile in row], dim=3)
+        torch.cat([compute(_tile_of(images, tile, tile_size)).float().softmax(1) for tile in row], dim=3)
         for _, row in groupby(tiles, key=lambda tile: tile.top)
     ]
     cells = torch.cat(rows, dim=2)
@@ -108,13 +114,12 @@ def refuse_protocol(protocol: str, network: DenseNetwork, *, views: Views) -> No
     _tile_size(network)
 
 
-def _tile_probabilities(
-    network: DenseNetwork, images: Float[Tensor, "1 3 y x"], tile: Tile, tile_size: tuple[int, int]
-) -> Float[Tensor, "1 k i j"]:
-    """Probabilities of the cells of one tile, which the network sees at its full size."""
+def _tile_of(
+    images: Float[Tensor, "1 3 y x"], tile: Tile, tile_size: tuple[int, int]
+) -> Float[Tensor, "1 3 i j"]:
+    """One tile at its full size."""
     there = images[..., tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-    missing = [(0, tile_size[0] - tile.height), (0, tile_size[1] - tile.width)]
-    return network(pad_reflect(there, missing)).float().softmax(1)
+    return pad_reflect(there, [(0, tile_size[0] - tile.height), (0, tile_size[1] - tile.width)])
 
 
 def _tile_size(network: DenseNetwork) -> tuple[int, int]:

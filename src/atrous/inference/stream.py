@@ -36,6 +36,7 @@ class Stream:
 
     Attributes:
         length: As given.
+        graph: The spatial graph of the network on the example.
         received: Input cells so far.
         returned: Output cells so far.
 
@@ -55,6 +56,7 @@ class Stream:
         self.length = length
         self._shape = tuple(example.shape)
         traced = trace_program(network, example if length is None else self._of_length(example, length))
+        self.graph = traced.graph
         program = StreamProgram(traced, self._dim - 2)
         if length is None and (
             reason := program.positional or reason_for_whole_size(network, traced, example, dim=self._dim)

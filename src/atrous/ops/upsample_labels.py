@@ -27,9 +27,14 @@ class LabelUpsampler:
         stride: Pixels from one cell to the next.
         center: Pixel on which cell 0 is centered.
         mode: As in `upsample_logits`.
+        start: The first row of pixels that is wanted.
+
+    Attributes:
+        received: The next row of cells to push; at first the one that the first wanted pixels read.
+        returned: The next row of pixels to come.
 
     Raises:
-        ShapeError: If a side is empty.
+        ShapeError: If a side is empty, or there is no such row.
     """
 
     def __init__(
@@ -40,17 +45,20 @@ class LabelUpsampler:
         stride: int | float,
         center: int | float,
         mode: str = "centered",
+        start: int = 0,
     ) -> None:
         if min(*num_cells, *size) < 1:
             raise ShapeError(f"cannot label {size} pixels from {num_cells} cells; no side may be empty")
+        if not 0 <= start < size[0]:
+            raise ShapeError(f"no row {start} in {size[0]} rows of pixels; start with one of them")
         self._num_rows = num_cells[0]
         self._rows, self._columns = (
             _Positions.of(cells_read(cells, pixels, stride=stride, center=center, mode=mode).numpy())
             for cells, pixels in zip(num_cells, size, strict=True)
         )
         self._kept: Tensor | None = None  # the last row of cells: the next pixels lie below it
-        self.received = 0  # rows of cells
-        self.returned = 0  # rows of pixels
+        self.received = int(self._rows.below[start])
+        self.returned = start
 
     def push(self, cells: Float[Tensor, "k rows x"]) -> Integer[np.ndarray, "h w"]:
         """The label rows that these rows of cells complete: uint8 for up to 256 classes, int64 for more.

@@ -1,0 +1,64 @@
+"""What a network says about one image: scores on its own grid, and at every pixel what follows from them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+from atrous.data.labels import LabelSet
+from atrous.ops.resample import upsample_logits
+from atrous.ops.upsample_labels import upsample_labels
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a network says about one image.
+
+    Attributes:
+        image: RGB, 0-255, (h, w, 3).
+        scores: Before the softmax, on the grid that `stride` and `center` describe, (k, y, x): the network's
+            own cells, or a value a pixel where several views were averaged, or a CRF or the released protocol
+            was applied. Of averaged views and of the released protocol they are the log of the probabilities;
+            -inf where one is 0.
+        label_set: Names and colors of the k classes.
+        stride: Pixels from one score to the next.
+        center: Pixel on which the first score is centered.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    scores: Float[Tensor, "k y x"]
+    label_set: LabelSet
+    stride: int = 1
+    center: float = 0.0
+
+    @property
+    def logits(self) -> Float[Tensor, "k h w"]:
+        """Scores at every pixel (k, h, w); computed anew each time, since they are many."""
+        if self._is_full:
+            return self.scores
+        size = self.image.shape[:2]
+        return upsample_logits(self.scores[None], size, stride=self.stride, center=self.center)[0]
+
+    @property
+    def label_map(self) -> Int64[np.ndarray, "h w"]:
+        """Number of the most probable class at every pixel, the first of equals."""
+        if self._is_full:
+            return self.scores.argmax(0).cpu().numpy()
+        size = self.image.shape[:2]
+        labels = upsample_labels(self.scores, size, stride=self.stride, center=self.center)
+        return labels.astype(np.int64)
+
+    @property
+    def _is_full(self) -> bool:
+        return self.stride == 1 and self.center == 0
+
+    def probabilities(self) -> Float32[np.ndarray, "k h w"]:
+        """Probability of each class at every pixel; they sum to 1 over k."""
+        return self.logits.float().softmax(0).cpu().numpy()
+
+    def overlay(self, *, opacity: float = 0.5) -> UInt8[np.ndarray, "h w 3"]:
+        """The image under the colors of its labels."""
+        from atrous.figures.overlay import overlay
+
+        return overlay(self.image, self.label_map, self.label_set.palette, opacity=opacity)
