@@ -26,7 +26,7 @@ VERBS = {
     "check": ("check", "CheckConfig", "explain every mistake in a data set, before any training"),
     "train": ("train", "TrainConfig", "train a network on a data set; picks a recipe unless given one"),
     "evaluate": ("evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
-    "predict": ("predict", "PredictConfig", "label every pixel of images, folders and globs"),
+    "predict": ("predict", "PredictConfig", "label every pixel of images, GeoTIFFs and volumes"),
     "refine": (
         "refine",
         "RefineConfig",

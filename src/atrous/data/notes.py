@@ -7,7 +7,9 @@ from PIL.PngImagePlugin import PngInfo
 NOTE_WITHIN = 4096
 """Bytes at the start of a label map in which its note lies: before the pixels."""
 
-_KEYWORD = "atrous"
+KEYWORD = "atrous"
+"""Under which formats with named texts carry the note."""
+
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -15,8 +17,13 @@ def with_note(note: str) -> PngInfo:
     """What Pillow is to write beside the pixels: a note of some hundred letters, ASCII; nothing if empty."""
     info = PngInfo()
     if note:
-        info.add_text(_KEYWORD, note)
+        info.add_text(KEYWORD, note)
     return info
+
+
+def note_chunk(note: str) -> tuple[bytes, bytes]:
+    """Kind and content of the part of a PNG that carries a note."""
+    return b"tEXt", KEYWORD.encode() + b"\0" + note.encode("latin-1")
 
 
 def read_note(head: bytes) -> str:
@@ -30,7 +37,7 @@ def read_note(head: bytes) -> str:
     while start + 8 <= len(head):
         length, kind = struct.unpack(">I4s", head[start : start + 8])  # of a chunk; 4 bytes of sum follow it
         keyword, _, text = head[start + 8 : start + 8 + length].partition(b"\0")
-        if kind == b"tEXt" and keyword == _KEYWORD.encode():
+        if kind == b"tEXt" and keyword == KEYWORD.encode():
             return text.decode("latin-1")
         start += 12 + length
     return ""

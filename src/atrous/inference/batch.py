@@ -14,7 +14,7 @@ from atrous.errors import AtrousError
 from atrous.inference.cluster import imported, machines, share_out, started
 from atrous.inference.ledger import Ledger, Recorded
 from atrous.inference.pipeline import predict_works
-from atrous.inference.work import Outcome, Work
+from atrous.inference.work import Outcome, Part, Work
 
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
@@ -121,6 +121,8 @@ class Worker:
         ]
         try:
             for outcome in predict_works(works, self.predictor):
+                if isinstance(outcome, Part):
+                    continue
                 number = works[outcome.number].number
                 ledger.finish.remote(number, outcome.error)
                 yield _row(number, outcome.error)

@@ -1,15 +1,17 @@
 """An image and the files that its prediction becomes."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, UInt8
 
 from atrous.data.images import write_image, write_label_map
 from atrous.data.labels import LabelSet
 from atrous.data.places import Place, read_image_at, write_at
 from atrous.data.score_file import write_probabilities
+from atrous.inference.work import Part
 
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
@@ -20,7 +22,7 @@ class Labeled:
     """A prediction taken off the network's device: image and label map (h, w), probabilities where wanted."""
 
     image: UInt8[np.ndarray, "h w 3"]
-    label_map: Int64[np.ndarray, "h w"]
+    label_map: UInt8[np.ndarray, "h w"]
     probabilities: Float32[np.ndarray, "k h w"] | None
     label_set: LabelSet
 
@@ -60,11 +62,14 @@ class ImageWork:
         """
         return read_image_at(self.source)
 
-    def predict(self, predictor: "Predictor", content: UInt8[np.ndarray, "h w 3"]) -> Labeled:
-        """Labels, and probabilities where they are wanted."""
+    def predict(
+        self, predictor: "Predictor", content: UInt8[np.ndarray, "h w 3"]
+    ) -> Generator[Part, None, Labeled]:
+        """Labels, and probabilities where they are wanted; at once."""
+        yield from ()
         prediction = predictor(content)
         scores = None if self.probabilities is None else prediction.probabilities()
-        return Labeled(content, prediction.label_map, scores, predictor.label_set)
+        return Labeled(content, prediction.label_map.astype(np.uint8), scores, predictor.label_set)
 
     def write(self, result: Labeled) -> None:
         """Write the files, the label map last.

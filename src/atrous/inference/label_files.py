@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from jaxtyping import UInt8
 
 from atrous.data.images import palette_bytes
 from atrous.data.labels import IGNORE, LabelSet
+from atrous.data.notes import KEYWORD, note_chunk
 from atrous.errors import ConfigError, OutputError
 from atrous.files import write_atomically
 from atrous.inference.gdal import MIB, gdal_reason, gdal_session, lying_nowhere
@@ -26,12 +28,12 @@ def label_map_suffix(grid: Grid) -> str:
     return ".tif" if grid.is_georeferenced else ".png"
 
 
-def finish_label_map(strips: LabelStrips, grid: Grid, label_set: LabelSet) -> None:
+def finish_label_map(strips: LabelStrips, grid: Grid, label_set: LabelSet, *, note: str = "") -> None:
     """Join the strips into the label map at `strips.path`, by its ending, and delete them.
 
     It is put together among the strips and moved to its name in one step; if that fails, the strips stay.
     A GeoTIFF carries the classes' names as tags `class_0` and so on, their colors as its palette, and
-    has nodata 255.
+    has nodata 255. The note, where there is one, becomes a text or tag `atrous`.
 
     Raises:
         ConfigError: If the path ends otherwise than .png, .tif or .tiff.
@@ -44,7 +46,7 @@ def finish_label_map(strips: LabelStrips, grid: Grid, label_set: LabelSet) -> No
     write = _writer(strips.path)
     whole = strips.folder / f"whole{strips.path.suffix}"
     try:
-        write_atomically(whole, lambda temporary: write(temporary, strips, grid, label_set))
+        write_atomically(whole, lambda temporary: write(temporary, strips, _Meaning(grid, label_set, note)))
         whole.replace(strips.path)
     except OSError as error:  # an OutputError is one, too
         raise OutputError(
@@ -54,20 +56,41 @@ def finish_label_map(strips: LabelStrips, grid: Grid, label_set: LabelSet) -> No
     strips.remove()
 
 
-def _writer(path: Path) -> Callable[[Path, LabelStrips, Grid, LabelSet], None]:
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a label map says beside its labels."""
+
+    grid: Grid
+    label_set: LabelSet
+    note: str
+
+
+def stored_note(path: Path) -> str:
+    """The note in a GeoTIFF that `finish_label_map` wrote; empty without one, or in what is none."""
+    with gdal_session() as rasterio, lying_nowhere():
+        try:
+            with rasterio.open(path) as stored:
+                return stored.tags().get(KEYWORD, "")
+        except rasterio.errors.RasterioIOError:
+            return ""
+
+
+def _writer(path: Path) -> Callable[[Path, LabelStrips, _Meaning], None]:
     writers = {".png": _write_png, ".tif": _write_geotiff, ".tiff": _write_geotiff}
     if path.suffix.lower() not in writers:
         raise ConfigError(f"{path} is no name of a label map, which ends in {', '.join(writers)}; rename it")
     return writers[path.suffix.lower()]
 
 
-def _write_png(path: Path, strips: LabelStrips, _grid: Grid, label_set: LabelSet) -> None:
+def _write_png(path: Path, strips: LabelStrips, meaning: _Meaning) -> None:
     height, width = strips.size
     packer = zlib.compressobj(6)
     with path.open("wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         file.write(_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)))  # 8 bits, palette
-        file.write(_chunk(b"PLTE", palette_bytes(label_set)))
+        file.write(_chunk(b"PLTE", palette_bytes(meaning.label_set)))
+        if meaning.note:
+            file.write(_chunk(*note_chunk(meaning.note)))
         for rows in strips.rows(TILE):
             filtered = np.zeros((len(rows), width + 1), np.uint8)  # each row begins with its filter: 0, none
             filtered[:, 1:] = rows
@@ -80,15 +103,15 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _write_geotiff(path: Path, strips: LabelStrips, grid: Grid, label_set: LabelSet) -> None:
+def _write_geotiff(path: Path, strips: LabelStrips, meaning: _Meaning) -> None:
     height, width = strips.size
     cache_bytes = max(64 * MIB, 2 * TILE * (width + TILE))  # two rows of tiles
     with gdal_session(cache_bytes=cache_bytes) as rasterio, lying_nowhere():
         try:
             with rasterio.open(
-                path, "w", driver="GTiff", height=height, width=width, **_creation(grid)
+                path, "w", driver="GTiff", height=height, width=width, **_creation(meaning.grid)
             ) as target:
-                _describe(target, grid, label_set)
+                _describe(target, meaning)
                 checksum = 0
                 for start, rows in _numbered(strips.rows(TILE)):
                     target.write(rows, 1, window=((start, start + len(rows)), (0, width)))
@@ -117,14 +140,15 @@ def _creation(grid: Grid) -> dict[str, Any]:
     return options
 
 
-def _describe(target: Any, grid: Grid, label_set: LabelSet) -> None:
-    """Where it lies beyond CRS and transform, and what the labels mean."""
+def _describe(target: Any, meaning: _Meaning) -> None:
+    """Where it lies beyond CRS and transform, what the labels mean, and how they were made."""
+    grid, label_set = meaning.grid, meaning.label_set
     points, points_crs = grid.gcps
     if points:
         target.gcps = (list(points), points_crs)
     if grid.rpcs:
         target.rpcs = grid.rpcs
-    target.update_tags(AREA_OR_POINT=grid.area_or_point)
+    target.update_tags(AREA_OR_POINT=grid.area_or_point, **({KEYWORD: meaning.note} if meaning.note else {}))
     target.update_tags(1, **{f"class_{label}": name for label, name in enumerate(label_set.names)})
     colors = dict(enumerate(label_set.palette))
     target.write_colormap(1, {**dict.fromkeys(range(IGNORE + 1), (0, 0, 0)), **colors})

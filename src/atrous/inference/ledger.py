@@ -1,13 +1,13 @@
 """What the workers of a cluster have begun and finished, kept where it outlives each of them."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atrous.data.places import Place
 from atrous.errors import DataError
 from atrous.inference.cluster import imported
-from atrous.inference.work import Work
+from atrous.inference.work import Part, Work
 
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
@@ -75,9 +75,9 @@ class Recorded:
             )
         return self.work.read()
 
-    def predict(self, predictor: "Predictor", content: Any) -> Any:
+    def predict(self, predictor: "Predictor", content: Any) -> Generator[Part, None, Any]:
         """As the work's."""
-        return self.work.predict(predictor, content)
+        return (yield from self.work.predict(predictor, content))
 
     def write(self, result: Any) -> None:
         """As the work's."""

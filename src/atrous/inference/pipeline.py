@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from atrous.inference.work import BAD_INPUT, Outcome, Work
+from atrous.inference.work import BAD_INPUT, Outcome, Part, Work
 
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 AHEAD, BEHIND = 2, 2  # works in memory before and after the one that the network sees
 
 
-def predict_works(works: Iterable[Work], predictor: "Predictor") -> Generator[Outcome, None, None]:
-    """Read, predict and write each work; yields what became of it, in order.
+def predict_works(works: Iterable[Work], predictor: "Predictor") -> Generator[Outcome | Part, None, None]:
+    """Read, predict and write each work; yields what became of each, in order, and parts of large ones.
 
     The network runs in the caller's thread. Works are taken as they are needed: when they end, what was begun
     is finished.
@@ -41,7 +41,7 @@ def predict_works(works: Iterable[Work], predictor: "Predictor") -> Generator[Ou
                     reading.append((work, readers.submit(work.read)))
                 if not reading:
                     break
-                writing.append(_predict(*reading.popleft(), predictor, writers))
+                writing.append((yield from _predict(*reading.popleft(), predictor, writers)))
                 if len(writing) > BEHIND:
                     yield _outcome(number, writing.popleft())
                     number += 1
@@ -54,10 +54,10 @@ def predict_works(works: Iterable[Work], predictor: "Predictor") -> Generator[Ou
 
 def _predict(
     work: Work, content: Future[Any], predictor: "Predictor", writers: ThreadPoolExecutor
-) -> Future[None]:
+) -> Generator[Part, None, Future[None]]:
     """The writing of a work, under way; or the error of a bad input."""
     try:
-        result = work.predict(predictor, content.result())
+        result = yield from work.predict(predictor, content.result())
     except BAD_INPUT as error:
         failed: Future[None] = Future()
         failed.set_exception(error)

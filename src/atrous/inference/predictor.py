@@ -124,7 +124,7 @@ class Predictor:
             ShapeError: If the array is no RGB image.
         """
         pixels = _to_picture(image)
-        if self.crf is None and self.sees_once:
+        if not self.needs_whole:
             geometry = self.network.geometry
             cells = self.scores(pixels)
             return Prediction(
@@ -136,9 +136,9 @@ class Predictor:
         return Prediction(pixels, logits, self.label_set)
 
     @property
-    def sees_once(self) -> bool:
-        """Whether an image is seen as it is, and at once: not scaled, mirrored or in the authors' tiles."""
-        return self.views == ONE_VIEW and self.protocol == "exact"
+    def needs_whole(self) -> bool:
+        """Whether scores are needed at all pixels: for a CRF, several views, the released protocol."""
+        return self.crf is not None or self.views != ONE_VIEW or self.protocol == "released"
 
     def _logits(self, pixels: Picture) -> Float[Tensor, "k h w"]:
         """What the network says at every pixel, without a CRF."""
@@ -183,7 +183,7 @@ class Predictor:
             GeometryError: If an operator of the network sees the whole image.
             ShapeError: If the image has no such row.
         """
-        if self.crf is not None or not self.sees_once:
+        if self.needs_whole:
             raise ConfigError(
                 "a CRF, scales, flips and the released protocol see the whole image in memory; leave them out"
             )

@@ -56,7 +56,9 @@ def prepared(network: DenseNetwork, *, dtype: torch.dtype, device: torch.device)
 
 
 def _folded(network: DenseNetwork) -> nn.Module:
-    """A copy with batch norms folded where the network lets itself be traced, else a plain one."""
+    """A copy with batch norms folded where it has any and lets itself be traced, else a plain one."""
+    if not _num_batch_norms(network):
+        return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
     side = EXAMPLE_SIDE + 2 * network.margin
     weight = next(network.parameters())
     try:

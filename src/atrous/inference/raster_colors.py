@@ -74,7 +74,7 @@ def _bands(dataset: Any, source: str) -> tuple[int, ...]:
     if len(seen) not in {1, 3}:
         raise DataError(
             f"{source} has {len(seen)} bands beside alpha, and the network takes 3 (red, green, blue) or "
-            "1 (gray); choose them, counted from 1, as in bands=(1, 2, 3)"
+            "1 (gray); choose them, counted from 1: --bands 1 2 3, bands=(1, 2, 3) in Python"
         )
     by_name = {name: band for band, name in names.items()}
     if {"red", "green", "blue"} <= by_name.keys():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Integer, UInt8
 
+from atrous.data.volume_names import is_volume
 from atrous.errors import AtrousError, ConfigError, DataError, OutputError, ShapeError
 from atrous.files import write_atomically
 from atrous.inference.percentiles import percentiles
@@ -21,7 +22,7 @@ from atrous.inference.percentiles import percentiles
 DARKEST, BRIGHTEST = 0.5, 99.5
 """Percentiles of a volume that become black and white."""
 
-_SUFFIXES = (".nii", ".nii.gz")
+_COMMENT = 6  # NIfTI's code of an extension that is text
 _FAST = 1  # gzip's level, as nibabel's
 _BROKEN = (OSError, EOFError, ValueError, zlib.error)
 
@@ -94,7 +95,7 @@ def open_volume(path: Path, *, axis: int = 2) -> Iterator[Volume]:
         raise ConfigError(f"axis {axis} asked for; a volume has the axes 0, 1 and 2")
     if not path.is_file():
         raise DataError(f"{path} does not exist or is no file; check the name")
-    if not path.name.lower().endswith(_SUFFIXES):
+    if not is_volume(path.name):
         raise DataError(f"{path} is no NIfTI volume; convert it to .nii or .nii.gz")
     with tempfile.TemporaryDirectory(prefix="atrous.", ignore_cleanup_errors=True) as folder:
         try:
@@ -111,7 +112,9 @@ def open_volume(path: Path, *, axis: int = 2) -> Iterator[Volume]:
         yield Volume(path, axis, black, white, image, stored)
 
 
-def write_label_volume(path: Path, volume: Volume, label_maps: Iterable[Integer[np.ndarray, "_ _"]]) -> None:
+def write_label_volume(
+    path: Path, volume: Volume, label_maps: Iterable[Integer[np.ndarray, "_ _"]], *, note: str = ""
+) -> None:
     """Write the label maps of all slices as a volume, uint8, on the grid of the one they were made of.
 
     Affine, qform, sform, their codes, and units are those of `volume`. The file appears whole or not at all.
@@ -120,13 +123,14 @@ def write_label_volume(path: Path, volume: Volume, label_maps: Iterable[Integer[
         path: A `.nii` or `.nii.gz`.
         volume: What the labels belong to.
         label_maps: Labels (h, w), 0-255, of the slices from the first to the last.
+        note: How they were made; kept as a comment in the header.
 
     Raises:
         ConfigError: If the path ends otherwise.
         OutputError: If the file cannot be written.
         ShapeError: If the label maps are more, fewer or of another size than the slices.
     """
-    if not path.name.lower().endswith(_SUFFIXES):
+    if not is_volume(path.name):
         raise ConfigError(f"{path} does not end in .nii or .nii.gz, as label volumes do; rename it")
     image = volume._image
     labels = np.zeros(image.shape[:3], np.uint8, order="F")  # as NIfTI stores it
@@ -148,9 +152,22 @@ def write_label_volume(path: Path, volume: Volume, label_maps: Iterable[Integer[
     header.set_intent("label")
     header["cal_min"] = header["cal_max"] = 0  # the range shown; that of intensities says nothing of labels
     data = type(image)(labels, image.affine, header)
+    if note:
+        data.header.extensions.append(_import_nibabel().nifti1.Nifti1Extension("comment", note.encode()))
     write_atomically(
         path, lambda temporary: _write(temporary, data, packed=path.name.lower().endswith(".gz"))
     )
+
+
+def stored_note(path: Path) -> str:
+    """The note in the header of a volume that `write_label_volume` wrote; empty without one."""
+    nibabel = _import_nibabel()
+    try:
+        header: Any = nibabel.load(path).header
+    except (*_BROKEN, nibabel.filebasedimages.ImageFileError):
+        return ""
+    comments = [part.get_content() for part in header.extensions if part.get_code() == _COMMENT]
+    return comments[-1].rstrip(b"\0").decode(errors="replace") if comments else ""
 
 
 def _import_nibabel() -> Any:

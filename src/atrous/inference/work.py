@@ -1,5 +1,6 @@
 """One thing to predict, in three steps that overlap with those of others: read, predict, write."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -13,12 +14,29 @@ BAD_INPUT = (DataError, ShapeError)
 """Errors of one input, after which the others go on; any other error ends the run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How much of a large work is done, in its own units: rows of a raster, slices of a volume."""
+
+    source: Place
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a work: its number among all, and why it failed; empty where it did not."""
+
+    number: int
+    error: str = ""
+
+
 @runtime_checkable
 class Work(Protocol):
     """An image, raster or volume and what becomes of it; it can be pickled.
 
     `read` and `write` run in threads beside the network; what passes between the steps is the work's own
-    affair. A work too large for memory reads nothing ahead, and does all in `predict` but the last renaming.
+    affair. A work too large for memory reads nothing ahead.
     """
 
     @property
@@ -28,7 +46,7 @@ class Work(Protocol):
 
     @property
     def outputs(self) -> tuple[Place, ...]:
-        """What is written."""
+        """What is written; the first tells that the work is done."""
         ...
 
     def read(self) -> Any:
@@ -39,10 +57,13 @@ class Work(Protocol):
         """
         ...
 
-    def predict(self, predictor: "Predictor", content: Any) -> Any:
-        """Ask the network about what `read` gave.
+    def predict(self, predictor: "Predictor", content: Any) -> Generator[Part, None, Any]:
+        """Ask the network about what `read` gave; a large work yields how far it is.
+
+        Closed before its end, it keeps what it has and can go on in another run.
 
         Raises:
+            DataError: If the input cannot be read, or not be predicted as asked.
             ShapeError: If the network cannot take the input.
         """
         ...
@@ -54,11 +75,3 @@ class Work(Protocol):
             OutputError: If it cannot be written.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a work: its number among all, and why it failed; empty where it did not."""
-
-    number: int
-    error: str = ""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from atrous.errors import ConfigError
+from atrous.inference.engine_choice import EngineName, EnginePrecision
 from atrous.inference.views import Views
 
 if TYPE_CHECKING:
@@ -24,7 +25,11 @@ class InferenceSettings:
             that it carries is applied anyway.
         no_crf: Apply no CRF, whatever the checkpoint carries.
         device: auto, cpu, cuda, mps.
-        precision: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
+        engine: torch, openvino, or auto: OpenVINO where it is installed, the processor computes, and many
+            images of few sizes come.
+        precision: float32, bfloat16, auto: bfloat16 where the device computes in it, or int8, which needs
+            OpenVINO and a calibration.
+        calibration: Folder with some 40 images like those to come, to calibrate int8 on.
 
     Raises:
         ConfigError: If a CRF is wanted and not, or scales are impossible.
@@ -36,7 +41,9 @@ class InferenceSettings:
     crf: bool = False
     no_crf: bool = False
     device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    engine: EngineName = "auto"
+    precision: EnginePrecision = "float32"
+    calibration: Path | None = None
 
     def __post_init__(self) -> None:
         if self.crf and self.no_crf:
@@ -48,23 +55,36 @@ class InferenceSettings:
         """Scales and flips."""
         return Views(self.scales, self.flip)
 
-    def predictor(self, checkpoint: Path) -> "Predictor":
+    def predictor(self, checkpoint: Path, *, sizes_repeat: bool = False) -> "Predictor":
         """The predictor of a checkpoint with these settings.
+
+        Args:
+            checkpoint: The file.
+            sizes_repeat: Whether many images of few sizes will come.
 
         Raises:
             CheckpointError: If the checkpoint cannot be read.
-            ConfigError: If the protocol is impossible.
+            ConfigError: If the protocol is impossible, or the engine or precision cannot be had here.
         """
         from atrous.crf.dense_crf import DenseCRF
+        from atrous.inference.engines import build_engine
         from atrous.inference.predictor import Predictor
 
         predictor = Predictor(
             checkpoint,
             device=self.device,
-            precision=self.precision,
+            precision="auto" if self.precision == "int8" else self.precision,
             views=self.views,
             protocol=self.protocol,
             crf=None if self.no_crf else "stored",
+        )
+        predictor.engine = build_engine(
+            predictor.network,
+            engine=self.engine,
+            precision=self.precision,
+            device=predictor.device,
+            sizes_repeat=sizes_repeat,
+            calibration=self.calibration,
         )
         if self.crf and predictor.crf is None:
             predictor.crf = DenseCRF()

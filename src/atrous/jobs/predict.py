@@ -1,25 +1,25 @@
-"""Label every pixel of images: files, folders, globs, buckets."""
+"""Label every pixel of images, GeoTIFFs and volumes: files, folders, globs, buckets."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 from atrous.data.places import place_of
 from atrous.errors import ConfigError, StoppedError
 from atrous.files import remove_leftovers
-from atrous.inference.image_work import ImageWork
 from atrous.inference.pipeline import predict_works
-from atrous.inference.work import Outcome, Work
+from atrous.inference.work import Outcome, Part, Work
 from atrous.jobs.crf_settings import settings_of
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.interrupt import Wish, listen
-from atrous.jobs.predict_plan import Plan, plan_outputs
+from atrous.jobs.predict_kinds import sizes_repeat, work_on
+from atrous.jobs.predict_plan import plan_outputs
 from atrous.jobs.predict_result import Failures, PredictResult
 from atrous.jobs.predict_resume import done_before, note_on
 from atrous.jobs.progress import Job, Progress
@@ -33,16 +33,20 @@ class PredictConfig:
     """Label every pixel of images.
 
     Attributes:
-        images: Image files, folders of them (with all folders inside), globs, or URLs such as
-            s3://BUCKET/FOLDER.
+        images: Image files, GeoTIFFs, NIfTI volumes, folders of them (with all folders inside), globs, or
+            URLs such as s3://BUCKET/FOLDER.
         checkpoint: Made by `atrous train` or `atrous import`.
-        output: Folder or URL for the label maps, NAME.png of the image's size with the classes' colors, and
-            the overlays, NAME.overlay.jpg; files of a folder keep their place in it. Images that fail are
-            listed in failures.jsonl.
+        output: Folder or URL for the label maps, NAME.png of the image's size with the classes' colors
+            (NAME.tif on the same grid of a GeoTIFF, NAME.nii.gz of a volume), and the overlays,
+            NAME.overlay.jpg; files of a folder keep their place in it. Images that fail are listed in
+            failures.jsonl.
         overlay: The image under the colors of its labels is written too; --no-overlay leaves it out.
         opacity: Of the colors in the overlay, 0-1.
         save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
-        resume: Go on: skip images whose results are there, made by this checkpoint and these settings.
+        bands: Which bands of a TIFF are red, green and blue, or the one that is gray, counted from 1.
+        axis: Of a volume's array, 0-2, along which its slices are counted.
+        resume: Go on: skip images whose results are there, made by this checkpoint and these settings, and
+            go on within a large one.
         overwrite: Replace files that are there already; with --resume, only those that were made otherwise.
         distribute: ray: on all processors of this machine or of the cluster in RAY_ADDRESS, which must reach
             images and output.
@@ -51,7 +55,7 @@ class PredictConfig:
         inference: How the network is asked.
 
     Raises:
-        ConfigError: If there are workers and nothing to distribute to.
+        ConfigError: If there are workers and nothing to distribute to, or not one or three bands.
     """
 
     images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE [IMAGE ...]")]
@@ -60,16 +64,24 @@ class PredictConfig:
     overlay: bool = True
     opacity: float = 0.5
     save_probabilities: bool = False
+    bands: tuple[int, ...] = ()
+    axis: Literal[0, 1, 2] = 2
     resume: bool = False
     overwrite: bool = False
     distribute: Literal["no", "ray"] = "no"
     workers: int = 0
-    inference: Annotated[InferenceSettings, arg(name="")] = field(default_factory=InferenceSettings)
+    inference: Annotated[InferenceSettings, arg(name="")] = field(
+        default_factory=lambda: InferenceSettings(precision="auto")
+    )
 
     def __post_init__(self) -> None:
         if self.workers < 0 or (self.workers and self.distribute == "no"):
             raise ConfigError(
                 f"workers {self.workers} has no --distribute ray, or is negative; give both, or none"
+            )
+        if len(self.bands) not in (0, 1, 3):
+            raise ConfigError(
+                f"bands {self.bands} are neither one, gray, nor three: red, green, blue; give these"
             )
 
 
@@ -84,18 +96,27 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         StoppedError: After Ctrl-C; what was begun is finished, --resume goes on.
     """
     output = place_of(config.output)
-    note = note_on(config.checkpoint, config.inference, opacity=config.opacity)
-    works = [_work(plan, config, note) for plan in plan_outputs(config.images, output)]
+    note = note_on(config.checkpoint, config.inference, opacity=config.opacity, **_ways(config))
+    works = [work_on(plan, config, note=note) for plan in plan_outputs(config.images, output)]
     done = done_before(works, output, note=note, resume=config.resume, overwrite=config.overwrite)
     todo = [work for work in works if work.source not in done]
     if config.resume:
         _sweep(todo)
     here = config.inference if config.distribute == "no" else replace(config.inference, device="cpu")
-    predictor = here.predictor(config.checkpoint)  # also where others predict: it refuses what is impossible
+    predictor = here.predictor(config.checkpoint, sizes_repeat=sizes_repeat(todo))  # refuses the impossible
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     failures, num_over = Failures(output), len(done)
-    with listen() as wish:
-        for outcome in _outcomes(todo, predictor, config, wish):
+    told = ""
+    with listen() as wish, closing(_outcomes(todo, predictor, config, wish)) as outcomes:
+        for outcome in outcomes:
+            if told != predictor.engine.description and config.distribute == "no":
+                told = predictor.engine.description
+                yield Progress(num_over, len(works), "predict", message=f"computed by {told}")
+            if isinstance(outcome, Part):
+                yield Progress(outcome.done, outcome.total, f"predict {PurePath(outcome.source).name}")
+                if wish.stop:
+                    break
+                continue
             num_over += 1
             if outcome.error:
                 failures.add(todo[outcome.number].source, outcome.error)
@@ -117,7 +138,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
 
 def _outcomes(
     todo: Sequence[Work], predictor: "Predictor", config: PredictConfig, wish: Wish
-) -> Iterator[Outcome]:
+) -> Generator[Outcome | Part, None, None]:
     """What becomes of the works, until somebody wishes to stop."""
     if config.distribute == "no":
         yield from predict_works(takewhile(lambda _: not wish.stop, todo), predictor)
@@ -141,13 +162,8 @@ def _sweep(works: Sequence[Work]) -> None:
     remove_leftovers(place for work in works for place in work.outputs if isinstance(place, Path))
 
 
-def _work(plan: Plan, config: PredictConfig, note: str) -> Work:
-    """What is to be done for an image; the one place that knows the kinds of works."""
-    return ImageWork(
-        plan.image,
-        plan.label_map,
-        overlay=plan.overlay if config.overlay else None,
-        probabilities=plan.probabilities if config.save_probabilities else None,
-        opacity=config.opacity,
-        note=note,
-    )
+def _ways(config: PredictConfig) -> dict[str, Any]:
+    """Settings that some inputs' labels depend on, where they are not the usual ones."""
+    ways = {"bands": config.bands, "axis": config.axis}
+    usual = {"bands": (), "axis": 2}
+    return {name: value for name, value in ways.items() if value != usual[name]}

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from atrous.data.bucket import find_files
 from atrous.data.images import IMAGE_SUFFIXES
 from atrous.data.places import Place, join, place_of, with_ending
+from atrous.data.volume_names import VOLUME_ENDINGS, is_volume, without_ending
 from atrous.errors import DataError
 
 
@@ -18,10 +19,9 @@ class Plan:
     image: Place
     stem: Place
 
-    @property
-    def label_map(self) -> Place:
-        """Palette PNG."""
-        return with_ending(self.stem, ".png")
+    def label_map(self, ending: str = ".png") -> Place:
+        """Palette PNG, or what else the labels of such an input are written as."""
+        return with_ending(self.stem, ending)
 
     @property
     def overlay(self) -> Place:
@@ -53,10 +53,10 @@ def plan_outputs(patterns: tuple[str, ...], output: Place) -> tuple[Plan, ...]:
         for image, name in _expand(pattern)
         if image == pattern or not _is_below(image, output)  # not what we wrote
     }
-    stems = Counter(name.with_suffix("") for name in relative.values())
+    stems = Counter(map(without_ending, relative.values()))
     plans: dict[Place, Plan] = {}
     for image, name in relative.items():
-        stem = join(output, str(name if stems[name.with_suffix("")] > 1 else name.with_suffix("")))
+        stem = join(output, str(name if stems[without_ending(name)] > 1 else without_ending(name)))
         if stem in plans:
             raise DataError(
                 f"{plans[stem].image} and {image} would have the same results; give the folder above both, "
@@ -101,11 +101,15 @@ def _expand_url(url: str) -> Iterator[tuple[str, PurePosixPath]]:
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    is_known = path.suffix.lower() in IMAGE_SUFFIXES or is_volume(path.name)
+    return is_known and not path.name.startswith(".")
 
 
 def _no_image(place: Place) -> DataError:
-    return DataError(f"no image in {place}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return DataError(
+        f"no image in {place}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}, volumes in "
+        f"{', '.join(VOLUME_ENDINGS)}"
+    )
 
 
 def _is_below(image: Place, folder: Place) -> bool:

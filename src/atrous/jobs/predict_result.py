@@ -10,6 +10,7 @@ from atrous.data.places import Place, join, remove_at, write_text_at
 from atrous.jobs.crf_settings import describe
 
 FAILURES = "failures.jsonl"
+_LABEL_MAPS = (".png", ".tif", ".gz")
 NAMED = 5  # failed files named in the table
 SAVE_EVERY = 1.0  # s, at most: a set of nothing but broken files must not write a file for each
 
@@ -46,7 +47,7 @@ class PredictResult:
 
     def to_table(self) -> str:
         """How many, where, and what failed."""
-        maps = [path for path in self.written if PurePath(path).suffix == ".png"]
+        maps = [path for path in self.written if PurePath(path).suffix in _LABEL_MAPS]
         lines = [f"{_count(maps, 'label map')} written"]
         if maps:
             lines[0] += f", the first is {maps[0]}"

@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from atrous.data.notes import NOTE_WITHIN, read_note
 from atrous.data.places import Place, existing, read_heads
+from atrous.data.volume_names import is_volume
 from atrous.errors import OutputError
+from atrous.inference.label_files import stored_note as stored_in_geotiff
+from atrous.inference.volumes import stored_note as stored_in_volume
 from atrous.inference.work import Work
 from atrous.jobs.inference_settings import InferenceSettings
 
@@ -29,7 +32,7 @@ def note_on(checkpoint: Path, inference: InferenceSettings, **more: Any) -> str:
     with checkpoint.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     settings = {name: value for name, value in asdict(inference).items() if name not in SAME_LABELS}
-    return json.dumps({"checkpoint": digest, **settings, **more})
+    return json.dumps({"checkpoint": digest, **settings, **more}, default=str)
 
 
 def done_before(
@@ -74,10 +77,10 @@ def _refuse_inputs(works: Sequence[Work], there: Collection[Place]) -> None:
 def _finished(works: Sequence[Work], there: set[Place], *, note: str, overwrite: bool) -> frozenset[Place]:
     """Sources of the works whose results are all there, made as the note says; refuses others."""
     candidates = [work for work in works if work.outputs[0] in there]
-    heads = read_heads([work.outputs[0] for work in candidates], NOTE_WITHIN)
+    notes = _notes([work.outputs[0] for work in candidates])
     done = set()
-    for work, head in zip(candidates, heads, strict=True):
-        found = read_note(head)
+    for work in candidates:
+        found = notes[work.outputs[0]]
         if found == note:
             done |= {work.source} if there >= set(work.outputs) else set()
         elif not overwrite:
@@ -86,6 +89,18 @@ def _finished(works: Sequence[Work], there: set[Place], *, note: str, overwrite:
                 "otherwise, or choose another --output"
             )
     return frozenset(done)
+
+
+def _notes(label_maps: Sequence[Place]) -> dict[Place, str]:
+    """How label maps of all kinds were made."""
+    pictures = [place for place in label_maps if PurePath(place).suffix == ".png"]
+    heads = zip(pictures, read_heads(pictures, NOTE_WITHIN), strict=True)
+    notes: dict[Place, str] = {place: read_note(head) for place, head in heads}
+    for place in label_maps:
+        if place not in notes:
+            read = stored_in_volume if is_volume(str(place)) else stored_in_geotiff
+            notes[place] = read(Path(place))
+    return notes
 
 
 def _difference(found: str, wanted: str) -> str:

@@ -1,0 +1,67 @@
+"""What the first bytes of an image file tell, without decoding it: its size, whether it has a place."""
+
+import struct
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, TiffImagePlugin
+
+_PLACED = (33550, 33922, 34264, 34735, 50844)
+"""TIFF tags of a pixel's size, tie points, a transform, GeoTIFF's keys, rational polynomials."""
+
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageHeader:
+    """An image as its header describes it.
+
+    Attributes:
+        size: Height and width in pixels; None where Pillow does not decode such images.
+        is_huge: Whether it does not because they have too many pixels.
+        is_placed: Whether it says where on earth its pixels lie, by TIFF tags or a world file beside it.
+    """
+
+    size: tuple[int, int] | None = None
+    is_huge: bool = False
+    is_placed: bool = False
+
+
+def read_header(path: Path) -> ImageHeader:
+    """The header of an image file; one without a size if it is broken or none."""
+    is_placed = _has_world_file(path) or _has_places(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path) as image:
+                return ImageHeader((image.height, image.width), is_placed=is_placed)
+        except _BOMB:
+            return ImageHeader(is_huge=True, is_placed=is_placed)
+        except _BROKEN:
+            return ImageHeader(is_placed=is_placed)
+
+
+def _has_world_file(path: Path) -> bool:
+    """Whether six numbers lie beside it: a.tfw, a.tifw or a.wld of a.tif."""
+    letters = path.suffix[1:].lower()
+    endings = (f".{letters[:1]}{letters[-1:]}w", f"{path.suffix}w", ".wld")
+    return any(path.with_suffix(ending).is_file() for ending in endings)
+
+
+def _has_places(path: Path) -> bool:
+    """Whether it is a TIFF with tags of places, of any size and kind of pixels."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+            if head[:2] not in (b"II", b"MM"):
+                return False
+            is_big = head[2:4] in (b"+\0", b"\0+")
+            directory = TiffImagePlugin.ImageFileDirectory_v2(head if is_big else head[:8])
+            file.seek(directory.next)
+            directory.load(file)
+    except _BROKEN:
+        return False
+    return any(tag in directory for tag in _PLACED)
