@@ -1,8 +1,9 @@
-"""The authors' front end, so narrow that tests can afford its 380 pixels."""
+"""Small networks: the authors' front end with few channels, one with every border, one that sees all."""
 
 import torch
 from torch import nn
 
+from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
 from atrous.models.frontend import FrontEnd, Head
 
 CHANNELS = 8
@@ -31,3 +32,35 @@ def _spread_(network: FrontEnd) -> None:
         scale = 2 / logits.std((0, 2, 3))
         weight.mul_(scale[:, None, None, None])
         bias.sub_(logits.mean((0, 2, 3))).mul_(scale)
+
+
+class Small(DenseNetwork):
+    """Stride 4 with a margin of 6, a crop at the start, and borders of three kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.num_classes = 3
+        self.normalization = Normalization((100.0, 110.0, 120.0), (50.0, 60.0, 70.0), "BGR")
+        self.geometry = LogitGeometry(output_stride=4, center=1.5, receptive_field=41, margin=6)
+        self.first = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
+        self.pools = nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), nn.Conv2d(4, 4, 3, stride=2, padding=1))
+        self.last = nn.Sequential(nn.ReflectionPad2d(2), nn.Conv2d(4, 3, 3, dilation=2, padding=0))
+
+    def forward(self, images):
+        cells = self.last(self.pools(self.first(images)))
+        return cells[..., 3:, 3:]
+
+    def class_layers(self):
+        return ()
+
+    def new_layers(self):
+        return ("last.",)
+
+
+class SeesAll(Small):
+    """The same, told its mean."""
+
+    def forward(self, images):
+        cells = super().forward(images)
+        return cells - cells.mean((2, 3), keepdim=True)

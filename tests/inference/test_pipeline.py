@@ -10,7 +10,7 @@ from atrous.data.labels import LabelSet
 from atrous.errors import DataError, OutputError, ShapeError
 from atrous.inference.pipeline import AHEAD, BEHIND, predict_works
 from atrous.inference.predictor import Predictor
-from atrous.inference.work import Outcome, Work
+from atrous.inference.work import Outcome, Part, Work
 from atrous.models.catalog import build_network
 
 PATIENCE = 20  # s
@@ -45,6 +45,7 @@ class Noted:
     diary: Diary
     errors: dict[str, Exception] = field(default_factory=dict)
     waits: dict[str, tuple[str, int]] = field(default_factory=dict)
+    parts: int = 0
 
     @property
     def source(self) -> Path:
@@ -59,6 +60,8 @@ class Noted:
 
     def predict(self, predictor, content):
         assert isinstance(predictor, Predictor)
+        for done in range(1, self.parts + 1):
+            yield Part(self.source, done, self.parts)
         return self._do("predict", content)
 
     def write(self, result):
@@ -144,3 +147,21 @@ def test_works_that_end_early_are_finished(predictor):
     count = len(list(outcomes))
     assert 3 <= count <= 3 + AHEAD + 1
     assert sorted(diary.numbers("write")) == list(range(count))
+
+
+def test_a_large_work_tells_its_parts_before_its_outcome(predictor):
+    works = [Noted(number, Diary(), parts=2 * (number == 1)) for number in range(2)]
+    seen = list(predict_works(works, predictor))
+    parts = [Part(works[1].source, 1, 2), Part(works[1].source, 2, 2)]
+    assert [each for each in seen if isinstance(each, Part)] == parts
+    assert [each for each in seen if isinstance(each, Outcome)] == [Outcome(0), Outcome(1)]
+    assert seen.index(parts[1]) < seen.index(Outcome(1))
+
+
+def test_a_large_work_can_be_left_between_its_parts(predictor):
+    diary = Diary()
+    works = predict_works([Noted(0, diary, parts=3)], predictor)
+    assert next(works) == Part(Path("0"), 1, 3)
+    works.close()
+    assert not diary.numbers("predict")
+    assert not diary.numbers("write")

@@ -161,7 +161,7 @@ def test_plan_outputs_keeps_folders_and_names_apart(tmp_path):
     plans = plan_outputs(
         (str(tmp_path / "a"), str(tmp_path / "*/z.*"), str(tmp_path / "a/x.jpg")), Path("out")
     )
-    assert {str(plan.label_map) for plan in plans} == {
+    assert {str(plan.label_map()) for plan in plans} == {
         "out/x.png",
         "out/b/x.png",
         "out/y.png.png",

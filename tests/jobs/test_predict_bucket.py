@@ -96,7 +96,7 @@ def test_images_of_a_file_url_are_those_of_the_path(photos):
 @pytest.mark.usefixtures("bucket")
 def test_an_image_by_its_url_and_a_pattern_are_found():
     plans = plan_outputs(("memory://bucket/photos/b/c.jpg", "memory://bucket/photos/*.png"), Path("out"))
-    assert [(plan.image, plan.label_map) for plan in plans] == [
+    assert [(plan.image, plan.label_map()) for plan in plans] == [
         ("memory://bucket/photos/b/c.jpg", Path("out/c.png")),
         ("memory://bucket/photos/a.png", Path("out/a.png")),
     ]

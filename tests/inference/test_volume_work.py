@@ -1,0 +1,68 @@
+"""Volumes are labeled slice by slice, on their own grid."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from atrous.inference.image_work import ImageWork
+from atrous.inference.pipeline import predict_works
+from atrous.inference.predictor import Predictor
+from atrous.inference.volume_work import VolumeWork
+from atrous.inference.volumes import open_volume, stored_note
+from atrous.inference.work import Outcome, Part
+from atrous.models.catalog import build_network
+
+nibabel = pytest.importorskip("nibabel")
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(build_network("compact", num_classes=3), device="cpu")
+
+
+@pytest.fixture
+def scan(tmp_path):
+    values = np.random.default_rng(0).normal(size=(20, 30, 5)).astype(np.float32)
+    affine = np.diag([1.0, 2.0, 3.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "scan.nii.gz")
+    return tmp_path / "scan.nii.gz"
+
+
+def error_of(work: VolumeWork, predictor: Predictor) -> str:
+    *_, outcome = predict_works([work], predictor)
+    assert isinstance(outcome, Outcome)
+    return outcome.error
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_volume_has_the_labels_of_its_slices_on_its_own_grid(tmp_path, predictor, scan, axis):
+    image = ImageWork(scan, tmp_path / "labels.nii.gz", overlay=tmp_path / "a.jpg", note='{"how": 1}')
+    *parts, outcome = predict_works([VolumeWork(image, axis)], predictor)
+    assert outcome == Outcome(0)
+    count = (20, 30, 5)[axis]
+    assert parts == [Part(scan, index + 1, count) for index in range(count)]
+    stored = nibabel.load(tmp_path / "labels.nii.gz")
+    labels = np.moveaxis(np.asarray(stored.dataobj), axis, 0)
+    assert np.array_equal(stored.affine, nibabel.load(scan).affine)
+    with open_volume(scan, axis=axis) as volume:
+        for index in range(count):
+            assert np.array_equal(labels[index], predictor(volume.read(index)).label_map)
+    assert stored_note(tmp_path / "labels.nii.gz") == '{"how": 1}'
+    with Image.open(tmp_path / "a.jpg") as overlay:
+        height, width = labels.shape[1:]
+        assert overlay.size == (4 * width, -(-min(16, count) // 4) * height)
+
+
+def test_probabilities_and_what_is_no_volume_are_one_line(tmp_path, predictor, scan):
+    image = ImageWork(scan, tmp_path / "labels.nii.gz", probabilities=tmp_path / "a.npz")
+    assert "no probabilities" in error_of(VolumeWork(image), predictor)
+    scan.write_bytes(scan.read_bytes()[:200])
+    work = VolumeWork(ImageWork(scan, tmp_path / "labels.nii.gz"))
+    assert "cut off or damaged" in error_of(work, predictor)
+    assert not (tmp_path / "labels.nii.gz").exists()
+
+
+def test_a_note_is_only_found_where_one_is(tmp_path, scan):
+    assert stored_note(scan) == ""
+    (tmp_path / "other.nii.gz").write_bytes(b"nothing")
+    assert stored_note(tmp_path / "other.nii.gz") == ""
