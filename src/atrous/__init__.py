@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from atrous.geometry.receptive_field import receptive_field
     from atrous.geometry.schedule import Schedule, design_schedules
     from atrous.geometry.trace import trace
-    from atrous.inference.predictor import Prediction, Predictor
+    from atrous.inference.engines import build_engine
+    from atrous.inference.prediction import Prediction
+    from atrous.inference.predictor import Predictor
+    from atrous.inference.stream import Stream
     from atrous.jobs.train import TrainConfig, TrainResult, train
     from atrous.models.catalog import build_network, load_network
     from atrous.models.context import ContextModule
@@ -39,13 +42,15 @@ _HOMES = {
     "FrontEnd": "models.frontend",
     "LabelSet": "data.labels",
     "Layer": "geometry.graph",
-    "Prediction": "inference.predictor",
+    "Prediction": "inference.prediction",
     "Predictor": "inference.predictor",
     "Schedule": "geometry.schedule",
     "Scores": "evaluation.metrics",
     "Stage": "training.settings",
+    "Stream": "inference.stream",
     "TrainConfig": "jobs.train",
     "TrainResult": "jobs.train",
+    "build_engine": "inference.engines",
     "build_network": "models.catalog",
     "conv": "ops.conv",
     "coverage": "geometry.coverage",
@@ -77,8 +82,10 @@ __all__ = [
     "Schedule",
     "Scores",
     "Stage",
+    "Stream",
     "TrainConfig",
     "TrainResult",
+    "build_engine",
     "build_network",
     "conv",
     "coverage",

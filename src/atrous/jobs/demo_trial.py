@@ -8,7 +8,8 @@ import numpy as np
 from atrous.data.scene_plan import CORE_LABEL, KINDS
 from atrous.data.scenes import Scenes
 from atrous.evaluation.metrics import Counts, Scores
-from atrous.inference.predictor import Prediction, Predictor
+from atrous.inference.prediction import Prediction
+from atrous.inference.predictor import Predictor
 from atrous.jobs.progress import Job, Progress
 
 CORES = sorted(CORE_LABEL.values())

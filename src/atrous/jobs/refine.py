@@ -14,7 +14,7 @@ from atrous.jobs.progress import Job, Progress
 if TYPE_CHECKING:
     from atrous.checkpoint import Checkpoint
     from atrous.data.labels import LabelSet
-    from atrous.inference.predictor import Prediction
+    from atrous.inference.prediction import Prediction
     from atrous.jobs.refine_search import SearchOutcome
 
 
@@ -160,7 +160,7 @@ def _refine(config: RefineConfig) -> Job[RefineResult]:
     from atrous.crf.stored import refined
     from atrous.data.images import read_image
     from atrous.data.score_file import read_logits
-    from atrous.inference.predictor import Prediction
+    from atrous.inference.prediction import Prediction
 
     assert config.image is not None
     assert config.scores is not None
