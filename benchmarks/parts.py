@@ -3,7 +3,7 @@
 Run it as `python benchmarks/parts.py --json parts.json` on an otherwise idle machine; `pip install --no-deps
 monai` adds the last. Every round takes a fresh image through all of them in turn, so that ratios are those of
 neighboring runs. `--checkpoint FILE --images FOLDER` takes a trained network and real images, brought to
-512 x 768; without, a light front end with a context module, fresh, sees noise. Times are those of the network's
+512 x 768; without, a light front end with a context module, fresh, sees noise. Times are of the network's
 part: from pixels to logits on its own grid, normalization included.
 """
 

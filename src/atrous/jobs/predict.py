@@ -133,6 +133,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         failed=failures.errors,
         skipped=tuple(work.source for work in works if work.source in done),
         crf=crf,
+        engine=told,
     )
 
 

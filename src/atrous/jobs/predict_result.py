@@ -24,12 +24,14 @@ class PredictResult:
         failed: Images without results, and why.
         skipped: Images whose results were there already.
         crf: Settings of the one that was applied, if any.
+        engine: What computed, in words; empty where nothing was left to do, or workers did it.
     """
 
     written: tuple[Place, ...]
     failed: dict[str, str] = field(default_factory=dict)
     skipped: tuple[Place, ...] = ()
     crf: dict[str, Any] | None = None
+    engine: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -43,6 +45,7 @@ class PredictResult:
             "failed": self.failed,
             "skipped": [str(path) for path in self.skipped],
             "crf": self.crf,
+            "engine": self.engine,
         }
 
     def to_table(self) -> str:
