@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 COMPILING_PAYS = 50
 """Images of one size, from which on compiling the network for it, 6 to 22 s, is won back."""
 
+LONGEST_JPEG = 65_500
+"""Pixels of a side that a JPEG, as which overlays are written, can have."""
+
 _TIFF = (".tif", ".tiff")
 
 
@@ -26,8 +29,8 @@ def work_on(plan: Plan, config: "PredictConfig", *, note: str) -> Work:
     """What is to be done for an input.
 
     A TIFF with a place on earth, or another image with a world file, becomes a GeoTIFF on the same grid; so
-    do TIFFs that Pillow does not decode, such as those of many bands. An image of too many pixels for Pillow
-    is read by rows. What lies behind a URL is an image.
+    do TIFFs that Pillow does not decode, such as those of many bands. An image of too many pixels for Pillow,
+    or too long for a JPEG, is read by rows. What lies behind a URL is an image.
     """
     header = read_header(plan.image) if isinstance(plan.image, Path) else ImageHeader()
     volume = is_volume(str(plan.image))
@@ -43,7 +46,9 @@ def work_on(plan: Plan, config: "PredictConfig", *, note: str) -> Work:
     if volume:
         return VolumeWork(image, config.axis)
     is_tiff = isinstance(plan.image, Path) and plan.image.suffix.lower() in _TIFF
-    if header.is_placed or header.is_huge or (is_tiff and (config.bands or header.size is None)):
+    is_long = header.size is not None and max(header.size) > LONGEST_JPEG
+    is_large = header.is_huge or is_long
+    if header.is_placed or is_large or (is_tiff and (config.bands or header.size is None)):
         return RasterWork(image, config.bands or None, config.overwrite)
     return image
 
