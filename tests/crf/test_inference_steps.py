@@ -226,6 +226,7 @@ def test_scores_that_overflow_are_refused():
         mean_field(logits.float(), images, kernels=[Spatial(3, 3e38), Spatial(3, 3e38)])
 
 
+@pytest.mark.slow
 def test_gradients_reach_logits_weights_and_compatibility():
     logits, images = scene((3, 4), num_classes=3)
     generator = torch.Generator().manual_seed(2)

@@ -90,6 +90,7 @@ def test_agrees_on_a_portrait(num_classes):
     check_agreement(image, coarse_scores(image, num_classes), **USUAL)
 
 
+@pytest.mark.slow
 @installed
 def test_agrees_with_narrow_colors_where_points_lie_on_borders_of_simplices():
     deeplab = {"sxy_gaussian": 1, "compat_gaussian": 3, "sxy_bilateral": 67, "srgb": 3, "compat_bilateral": 4}
@@ -98,7 +99,7 @@ def test_agrees_with_narrow_colors_where_points_lie_on_borders_of_simplices():
 
 
 @installed
-@pytest.mark.parametrize("number", [0, 40])
+@pytest.mark.parametrize("number", [0, pytest.param(40, marks=pytest.mark.slow)])
 def test_agrees_on_a_street(shared_data, number):
     path = sorted((shared_data / "camvid" / "val").glob("*.jpg"))[number]
     with Image.open(path) as photo:
@@ -112,7 +113,7 @@ def test_agrees_on_a_street(shared_data, number):
 
 
 @installed
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_error_against_all_pairs_is_no_larger(seed):
     """One step with weights of 1: the lattice's approximation itself, not what steps make of it."""
     image = np.ascontiguousarray(portrait()[100 + 50 * seed :][:60, 150:210])

@@ -55,6 +55,7 @@ def label_maps_of(crf: DenseCRF, examples: Sequence[Example]) -> list[np.ndarray
     return [crf(logits[None], image[None])[0].argmax(0).numpy() for (logits, _), image in pairs]
 
 
+@pytest.mark.slow
 def test_the_grid_is_an_exhaustive_search_of_bandwidths_of_appearance_and_strengths_of_all():
     examples, truths = draw_examples()
     score = Accuracy(truths)
@@ -83,6 +84,7 @@ def test_without_an_appearance_kernel_the_grid_is_of_all_parameters():
     assert all(isinstance(kernel, Spatial) and kernel.spacing == 2 for kernel in kernels)
 
 
+@pytest.mark.slow
 def test_the_local_search_improves_on_the_grid_within_its_budget():
     examples, truths = draw_examples()
     on_grid = search_parameters(examples, score=Accuracy(truths), start=BOTH, budget=27)

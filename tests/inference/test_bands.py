@@ -34,7 +34,9 @@ def bands_of(network, size, rows):
     return made
 
 
-@pytest.fixture(scope="module", params=[compact, Small, lambda: narrow_front_end(3)])
+@pytest.fixture(
+    scope="module", params=[compact, Small, pytest.param(lambda: narrow_front_end(3), marks=pytest.mark.slow)]
+)
 def network(request):
     return request.param().eval()
 

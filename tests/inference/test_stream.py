@@ -15,7 +15,8 @@ from atrous.models.catalog import build_network
 from geometry.networks import SIZES, Lambda, layers
 
 LONG = {1: 61, 2: 33, 3: 19}
-STREAMED = ("compact", "compact_context", "frontend_light", "dilation8_light")
+SMALL, LARGE = ("compact", "compact_context"), ("frontend_light", "dilation8_light")
+STREAMED = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
 
 
 def chunks_of(images: Tensor, sizes: list[int], dim: int) -> list[Tensor]:

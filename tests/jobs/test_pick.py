@@ -40,6 +40,7 @@ def test_look_at_measures_the_images(tiny_data):
     assert situation == Situation(4, (48, 64), on_gpu=False, pretrained=False, minutes=7.0)
 
 
+@pytest.mark.slow
 def test_train_without_a_recipe_says_and_saves_its_choice(tiny_data, tmp_path):
     config = replace(CONFIG, data=tiny_data, output=tmp_path / "run", minutes=0.01, precision="float32")
     job = run(config)

@@ -108,6 +108,7 @@ def test_a_carried_crf_that_hurts_is_taken_out(config, checkpoint):
     assert "the one carried was taken out of" in outcome.to_table()
 
 
+@pytest.mark.slow
 def test_a_carried_crf_that_is_better_than_all_tried_stays(config, checkpoint):
     best = search(config).best.crf
     content = checkpoint.read_bytes()
@@ -118,6 +119,7 @@ def test_a_carried_crf_that_is_better_than_all_tried_stays(config, checkpoint):
     assert "carries, which stays" in outcome.to_table()
 
 
+@pytest.mark.slow
 def test_a_second_search_goes_on_from_what_the_first_found(config):
     first = search(config)
     second = search(replace(config, settings=CRFSettings()))
@@ -125,6 +127,7 @@ def test_a_second_search_goes_on_from_what_the_first_found(config):
     assert second.result.score >= first.result.score
 
 
+@pytest.mark.slow
 def test_a_learned_crf_is_replaced_only_when_asked(config, checkpoint, tmp_path):
     learned = CRFRNN(num_classes=3, kernels=[Spatial()])
     save_checkpoint(checkpoint, with_crf(load_checkpoint(checkpoint), learned))
@@ -165,6 +168,7 @@ def test_a_search_that_is_stopped_at_once_saves_nothing(config, checkpoint):
     assert checkpoint.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_images_are_spread_over_the_split(config):
     assert search(replace(config, num_images=2, budget=27)).num_images == 2
     assert search(replace(config, num_images=0, budget=27)).num_images == 4

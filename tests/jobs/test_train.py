@@ -52,7 +52,10 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("adamw")) for name in VARIANTS],
+)
 def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one_bit_for_bit(config, variant):
     whole = replace(config, **VARIANTS[variant])
     train(whole)

@@ -161,7 +161,10 @@ def thin_front_end():
     return FrontEnd(3, head=Head(channels=8, kernel_size=7, dilation=4))
 
 
-@pytest.mark.parametrize("build", [lambda: build_network("compact", num_classes=3), thin_front_end])
+@pytest.mark.parametrize(
+    "build",
+    [lambda: build_network("compact", num_classes=3), pytest.param(thin_front_end, marks=pytest.mark.slow)],
+)
 def test_the_module_is_network_upsampling_and_crf_on_the_raw_image(build):
     torch.manual_seed(0)
     network = build()

@@ -43,6 +43,16 @@ def test_labels_of_pieces_are_those_of_the_whole(pieces: list[int], width: int):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
+@settings(max_examples=30)
+@given(start=st.integers(0, 36), center=st.sampled_from([-1.0, 0.0, 3.5]))
+def test_labels_from_a_row_on_are_those_of_the_whole(start: int, center: float):
+    logits = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(start))
+    whole = upsample_labels(logits, (37, 20), stride=8, center=center)
+    upsampler = LabelUpsampler((5, 3), (37, 20), stride=8, center=center, start=start)
+    parts = [upsampler.push(logits[:, row : row + 1]) for row in range(upsampler.received, 5)]
+    np.testing.assert_array_equal(np.concatenate(parts), whole[start:])
+
+
 def test_the_first_of_equal_scores_wins():
     labels = upsample_labels(torch.zeros(3, 2, 2), (9, 9), stride=8, center=0)
     assert not labels.any()

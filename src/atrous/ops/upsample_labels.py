@@ -30,7 +30,7 @@ class LabelUpsampler:
         start: The first row of pixels that is wanted.
 
     Attributes:
-        received: The next row of cells to push; at first the one that the first wanted pixels read.
+        received: The next row of cells to push; at first row 0, or the one that the row `start` reads.
         returned: The next row of pixels to come.
 
     Raises:
@@ -57,7 +57,7 @@ class LabelUpsampler:
             for cells, pixels in zip(num_cells, size, strict=True)
         )
         self._kept: Tensor | None = None  # the last row of cells: the next pixels lie below it
-        self.received = int(self._rows.below[start])
+        self.received = int(self._rows.below[start]) if start else 0
         self.returned = start
 
     def push(self, cells: Float[Tensor, "k rows x"]) -> Integer[np.ndarray, "h w"]:
