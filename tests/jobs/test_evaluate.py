@@ -80,3 +80,12 @@ def test_evaluate_asks_for_the_protocol(tiny_data, tiny_checkpoint):
         drain(run(settings))
     with pytest.raises(ConfigError, match="leave out scales and flip"):
         drain(run(replace(settings, inference=replace(released, scales=(0.5,)))))
+
+
+def test_evaluate_says_what_computed_where_it_is_not_the_network_itself(tiny_data, tiny_checkpoint):
+    config = EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU)
+    assert not any(step.message for step in run(config))
+    rough = replace(config, inference=replace(CPU, precision="bfloat16"))
+    assert [step.message for step in run(rough) if step.message] == [
+        "computed by torch on cpu, bfloat16, channels_last"
+    ]

@@ -69,7 +69,9 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
     total = Counts.zeros(predictor.label_set.num_classes)
     for done, counts in enumerate(count_each(predictor, dataset), start=1):
         total += counts
-        yield Progress(done, len(dataset), f"evaluate {config.split}")
+        is_plain = config.inference.precision == "float32" and config.inference.engine != "openvino"
+        message = "" if is_plain or done < len(dataset) else f"computed by {predictor.engine.description}"
+        yield Progress(done, len(dataset), f"evaluate {config.split}", message=message)
     scores = Scores.from_counts(total, names=predictor.label_set.names)
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     result = EvaluateResult(scores, crf)
