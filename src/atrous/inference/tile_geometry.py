@@ -1,6 +1,7 @@
 """What a network lets itself be cut by: alignment, halo and cost of a tile, all from its spatial graph."""
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -11,14 +12,28 @@ from atrous.errors import GeometryError
 from atrous.geometry.axis import Interleaved, Resample, Window
 from atrous.geometry.exported import trace_program
 from atrous.geometry.receptive_field import ReceptiveField, receptive_field
-from atrous.inference.tile_plan import TileAxis, TileCost
+from atrous.inference.tile_plan import MultiplyAdds, TileAxis, TileCost
 from atrous.inference.tile_refusals import reason_against_tiles, refuse_global
 
-Axes = tuple[TileAxis, TileAxis]
 Layers = tuple[ReceptiveField, ...]
 
 
-def trace_for_tiles(network: nn.Module, example: Tensor) -> tuple[Axes, TileCost]:
+@dataclass(frozen=True, slots=True)
+class TileGeometry:
+    """How a network can be cut.
+
+    Attributes:
+        axes: Of the height and of the width.
+        cost: Of a tile.
+        num_channels: Of the network's output.
+    """
+
+    axes: tuple[TileAxis, TileAxis]
+    cost: TileCost
+    num_channels: int
+
+
+def trace_for_tiles(network: nn.Module, example: Tensor) -> TileGeometry:
     """How a network's input can be cut into tiles, for all sizes of the example's remainders.
 
     Args:
@@ -39,10 +54,11 @@ def trace_for_tiles(network: nn.Module, example: Tensor) -> tuple[Axes, TileCost
     other = trace_program(network, torch.empty(larger, dtype=example.dtype, device=example.device))
     if reason := reason_against_tiles(traced, other, field.layers):
         raise GeometryError(f"{reason}; a tile is no part of the whole: run the network on the whole image")
-    return (height, width), TileCost(
-        _multiply_adds(field.layers, (height, width)),
-        bytes_per_pixel=_bytes_per_pixel(field.layers, example.element_size()),
+    cost = TileCost(
+        _multiply_adds(field.layers, (height.alignment, width.alignment)),
+        bytes_per_pixel=_plain(_bytes_per_pixel(field.layers, example.element_size())),
     )
+    return TileGeometry((height, width), cost, num_channels=field.node.shape[1])
 
 
 def _tile_axis(field: ReceptiveField, *, axis: int, size: int) -> TileAxis:
@@ -67,7 +83,7 @@ def _tile_axis(field: ReceptiveField, *, axis: int, size: int) -> TileAxis:
         num_cells=num_cells,
         halo=(math.ceil(before), math.ceil(after)),
         lost=(bad_until, num_cells - good_until),
-        shortest=_shortest(field.layers, axis=axis, size=size, missing=missing),
+        shortest=_shortest(field.layers, axis=axis, alignment=alignment, size=size, missing=missing),
     )
 
 
@@ -88,19 +104,23 @@ def _missing(layers: Layers, *, axis: int, size: int) -> tuple[int, int]:
     return before, after
 
 
-def _shortest(layers: Layers, *, axis: int, size: int, missing: tuple[int, int]) -> int:
-    """The shortest tile where what lies beyond a true border does not come from the tile's other edge."""
+def _shortest(layers: Layers, *, axis: int, alignment: int, size: int, missing: tuple[int, int]) -> int:
+    """The shortest tile that leaves every layer a cell, and whose edges stay out of each other's reflection."""
     by_name = {layer.node.name: layer for layer in layers}
     shortest = 1
     for layer in layers:
+        growth = alignment / layer.axes[axis].stride
+        spare = (layer.node.size[axis] - 1) // growth  # periods less that leave the layer a cell
+        shortest = max(shortest, size - int(spare) * alignment)
         depth = _folded_depth(layer.node.axes[axis])
         if depth is None:
             continue
         source = by_name[layer.node.inputs[0]]
-        boxes = (source.axes[axis].box(cell) for cell in (depth[0], source.node.size[axis] - 1 - depth[1]))
-        at_start, at_end = boxes
+        at_start = source.axes[axis].box(depth[0])
+        at_end = source.axes[axis].box(source.node.size[axis] - 1 - depth[1])
         if at_start is not None and at_end is not None:
-            shortest = max(shortest, at_start[1] + 1 + missing[1], size - at_end[0] + missing[0])
+            seen = at_start[1] + 1 + missing[1], size - at_end[0] + missing[0]
+            shortest = max(shortest, *seen)
     return shortest
 
 
@@ -118,20 +138,20 @@ def _folded_depth(axis: Any) -> tuple[int, int] | None:
     return None
 
 
-def _multiply_adds(layers: Layers, axes: Axes) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+def _multiply_adds(layers: Layers, alignments: tuple[int, int]) -> MultiplyAdds:
     """Of a tile of the traced size, and what a period more of rows, of columns and of both adds."""
     total = [Fraction(0)] * 4
     for layer in layers:
         if not layer.node.multiply_adds:
             continue
         sizes = layer.node.size
-        grown = [axis.alignment / field.stride for axis, field in zip(axes, layer.axes, strict=True)]
+        grown = [step / field.stride for step, field in zip(alignments, layer.axes, strict=True)]
         each = Fraction(layer.node.multiply_adds, math.prod(sizes))
         for place, (rows, columns) in enumerate(
             [(sizes[0], sizes[1]), (grown[0], sizes[1]), (sizes[0], grown[1]), (grown[0], grown[1])]
         ):
             total[place] += each * rows * columns
-    return total[0], total[1], total[2], total[3]
+    return _plain(total[0]), _plain(total[1]), _plain(total[2]), _plain(total[3])
 
 
 def _bytes_per_pixel(layers: Layers, itemsize: int) -> Fraction:
@@ -157,3 +177,7 @@ def _values_per_pixel(layer: ReceptiveField) -> Fraction:
     """Values of a node for every pixel of the input."""
     channels = Fraction(math.prod(layer.node.shape), math.prod(layer.node.size))
     return channels / math.prod(Fraction(stride) for stride in layer.stride)
+
+
+def _plain(number: Fraction) -> int | Fraction:
+    return int(number) if number.denominator == 1 else number

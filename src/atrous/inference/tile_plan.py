@@ -6,6 +6,9 @@ from fractions import Fraction
 
 from atrous.errors import ConfigError, ShapeError
 
+Number = int | Fraction
+MultiplyAdds = tuple[Number, Number, Number, Number]
+
 
 @dataclass(frozen=True, slots=True)
 class TileAxis:
@@ -20,8 +23,8 @@ class TileAxis:
         num_cells: Its output cells.
         halo: Pixels before and after its own that an output cell sees.
         lost: Output cells at an inner edge that lack a part of their halo, at a tile's start and at its end.
-        shortest: Pixels of the shortest tile whose true border, which may be a reflection of what lies
-            further inside, does not see the tile's other edge.
+        shortest: Pixels of the shortest tile on which the network runs, and where what a true border reflects
+            does not see the tile's other edge.
     """
 
     alignment: int
@@ -51,7 +54,7 @@ class TileAxis:
         return self.num_cells + self.periods(size) * self.cells
 
     def longest_step(self, tile_size: int) -> int:
-        """Pixels from one tile's start to the next such that no cell is left out; 0 or less if it cannot be."""
+        """Pixels from one tile's start to the next that leave no cell out; 0 or less where none do."""
         return (self.num_cells_of(tile_size) - sum(self.lost)) // self.cells * self.alignment
 
     def num_tiles(self, size: int, tile_size: int) -> int:
@@ -83,7 +86,7 @@ def plan_axis(axis: TileAxis, *, size: int, tile_size: int) -> tuple[Span, ...]:
     """Tiles of one size from the first pixel to the last, as few as can be.
 
     The first starts where the image starts and the last ends where it ends, so that the network pads at the
-    image's own borders only; every start is a multiple of the alignment, so that every stride keeps its phase.
+    image's own borders only; every start is a multiple of the alignment, so that strides keep their phase.
 
     Raises:
         ShapeError: If tiles of that size cannot cover the image.
@@ -116,10 +119,10 @@ class TileCost:
         bytes_per_pixel: Of the activations that are alive at once, the most at any time.
     """
 
-    multiply_adds: tuple[Fraction | int, Fraction | int, Fraction | int, Fraction | int]
-    bytes_per_pixel: Fraction | int
+    multiply_adds: MultiplyAdds
+    bytes_per_pixel: Number
 
-    def multiply_adds_of(self, periods: tuple[int, int]) -> Fraction | int:
+    def multiply_adds_of(self, periods: tuple[int, int]) -> Number:
         """Of a tile so many periods longer and wider than the axes' own size."""
         once, for_rows, for_columns, for_both = self.multiply_adds
         rows, columns = periods
@@ -186,7 +189,7 @@ def plan_tiles(
         ConfigError: If even the smallest tiles take more.
     """
     heights, widths = (list(_candidates(axis, side)) for axis, side in zip(axes, size, strict=True))
-    best: tuple[tuple[Fraction | int, int, int, int], tuple[int, int]] | None = None
+    best: tuple[tuple[Number, int, int, int], tuple[int, int]] | None = None
     for num_rows, height in heights:
         for num_columns, width in widths:
             if cost.bytes_of((height, width)) > memory_budget:
@@ -200,8 +203,8 @@ def plan_tiles(
     if best is None:
         smallest = heights[0][1], widths[0][1]
         raise ConfigError(
-            f"the smallest tiles of an image of {size[0]} x {size[1]} px are {smallest[0]} x {smallest[1]} px "
-            f"and take {cost.bytes_of(smallest)} bytes, more than the budget of {memory_budget}; give more"
+            f"the smallest tiles of {size[0]} x {size[1]} px are {smallest[0]} x {smallest[1]} px and take "
+            f"{cost.bytes_of(smallest)} bytes, more than the budget of {memory_budget}; give more"
         )
     (multiply_adds, *_), tile_size = best
     rows, columns = (

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from atrous.errors import ConfigError, ShapeError
 from atrous.geometry.program import evaluating
-from atrous.inference.tile_geometry import Axes, trace_for_tiles
-from atrous.inference.tile_plan import TileCost, TilePlan, plan_tiles
+from atrous.inference.tile_geometry import TileGeometry, trace_for_tiles
+from atrous.inference.tile_plan import TilePlan, plan_tiles
 from atrous.models.dilated_net import DilatedNet
 
 Run = Callable[[Tensor], Tensor]
@@ -64,7 +64,9 @@ class Tiles:
             follows = (
                 [network.context] if network.upsampling is None else [network.context, network.upsampling]
             )
-            cells = example.new_empty((1, network.num_classes, *front_end.num_cells(_size(example))))
+            cells = example.new_empty(
+                (1, front_end.geometry.num_channels, *front_end.num_cells(_size(example)))
+            )
             self._stages = (front_end, _Part(nn.Sequential(*follows), cells, memory_budget, None))
 
     def plan(self, size: tuple[int, int]) -> tuple[TilePlan, ...]:
@@ -113,18 +115,49 @@ class Tiles:
         """
         plans = self.plan(size)
         if len(plans) == 1:
-            yield from self._whole.rows(plans[0], read)
+            yield from tiled_rows(plans[0], read, self._whole.run)
             return
         front_end, follows = self._stages
-        cells = follows.accepted(torch.cat(list(front_end.rows(plans[0], read)), 2))
+        cells = follows.accepted(torch.cat(list(tiled_rows(plans[0], read, front_end.run)), 2))
         height, width = self._whole.num_cells(size)  # upsampled cells may reach beyond the image
         done = 0
-        for logits in follows.rows(plans[1], lambda rows: cells[:, :, rows]):
+        for logits in tiled_rows(plans[1], lambda rows: cells[:, :, rows], follows.run):
             yield logits[:, :, : height - done, :width]
             done += logits.shape[2]
 
     def _one(self, image: Tensor) -> Tensor:
         return torch.cat(list(self.rows(_size(image), lambda rows: image[:, :, rows])), 2)
+
+
+def tiled_rows(plan: TilePlan, read: Read, run: Run) -> Iterator[Shaped[Tensor, "1 k y x"]]:
+    """The cells of an image, one band of tiles after another.
+
+    Args:
+        plan: The tiles.
+        read: From a slice of the image's rows to these pixels (1, c, rows, w).
+        run: From a tile (1, c, *tile_size) to its cells.
+
+    Raises:
+        ShapeError: If one of the two gives another shape.
+    """
+    height, width = plan.tile_size
+    for row in plan.rows:
+        band = read(slice(row.start, row.start + height))
+        if band.shape[0] != 1 or tuple(band.shape[2:]) != (height, plan.size[1]):
+            raise ShapeError(
+                f"read gave {tuple(band.shape)} for {height} rows of an image of {plan.size[0]} x "
+                f"{plan.size[1]}; give (1, c, rows, w)"
+            )
+        pieces: list[Tensor] = []
+        for column in plan.columns:
+            cells = run(band[..., column.start : column.start + width])
+            if tuple(cells.shape[2:]) != plan.tile_cells:
+                raise ShapeError(
+                    f"a tile of {height} x {width} px became {tuple(cells.shape)}, where the network gives "
+                    f"{plan.tile_cells} cells; compute it by the same network"
+                )
+            pieces.append(cells[:, :, slice(*row.kept), slice(*column.kept)])
+        yield torch.cat(pieces, 3)
 
 
 def _size(images: Tensor) -> tuple[int, int]:
@@ -151,8 +184,8 @@ class _Part:
         self.example = example
         self.memory_budget = memory_budget
         self.build = build
-        self.axes, cost = trace_for_tiles(network, example)
-        self._geometries = {self._remainders(_size(example)): (self.axes, cost)}
+        self.geometry = trace_for_tiles(network, example)
+        self._geometries = {self._remainders(_size(example)): self.geometry}
         self._plans: dict[tuple[int, int], TilePlan] = {}
 
     @cached_property
@@ -163,62 +196,37 @@ class _Part:
     def plan(self, size: tuple[int, int]) -> TilePlan:
         """The cheapest tiles."""
         if size not in self._plans:
-            axes, cost = self._geometry(size)
-            self._plans[size] = plan_tiles(size, axes, cost, memory_budget=self.memory_budget)
+            geometry = self._geometry(size)
+            self._plans[size] = plan_tiles(
+                size, geometry.axes, geometry.cost, memory_budget=self.memory_budget
+            )
         return self._plans[size]
 
     def num_cells(self, size: tuple[int, int]) -> tuple[int, int]:
         """Output cells of an input of this size."""
-        (rows, columns), _ = self._geometry(size)
+        rows, columns = self._geometry(size).axes
         return rows.num_cells_of(size[0]), columns.num_cells_of(size[1])
 
     def accepted(self, images: Tensor) -> Tensor:
         """Images of another part in the type and at the place of this one's weights."""
         return images.to(next(self.network.parameters()))
 
-    def rows(self, plan: TilePlan, read: Read) -> Iterator[Tensor]:
-        """Finished rows of cells, one band of tiles after another."""
-        height, width = plan.tile_size
-        for row in plan.rows:
-            band = read(slice(row.start, row.start + height))
-            if band.shape[0] != 1 or tuple(band.shape[2:]) != (height, plan.size[1]):
-                raise ShapeError(
-                    f"read gave {tuple(band.shape)} for {height} rows of an image of {plan.size}; give "
-                    "(1, c, rows, w)"
-                )
-            pieces = [
-                self._tile(band[..., column.start : column.start + width], plan)[
-                    :, :, slice(*row.kept), slice(*column.kept)
-                ]
-                for column in plan.columns
-            ]
-            yield torch.cat(pieces, 3)
-
-    def _tile(self, tile: Tensor, plan: TilePlan) -> Tensor:
-        logits = self.run(tile)
-        if tuple(logits.shape[2:]) != plan.tile_cells:
-            raise ShapeError(
-                f"what computes the tiles gave {tuple(logits.shape)} for {tuple(tile.shape)}, where the "
-                f"network gives {plan.tile_cells} cells; build it from the same network"
-            )
-        return logits
-
     def _computed(self, images: Tensor) -> Tensor:
         with evaluating(self.network), torch.no_grad():
             return self.network(images)
 
-    def _geometry(self, size: tuple[int, int]) -> tuple[Axes, TileCost]:
+    def _geometry(self, size: tuple[int, int]) -> TileGeometry:
         """Traced once for each remainder of sizes: borders are the same for all of one."""
         key = self._remainders(size)
         if key not in self._geometries:
             sides = [
                 axis.size + (side - axis.size) % axis.alignment
-                for axis, side in zip(self.axes, size, strict=True)
+                for axis, side in zip(self.geometry.axes, size, strict=True)
             ]
             example = self.example.new_empty((*self.example.shape[:2], *sides))
             self._geometries[key] = trace_for_tiles(self.network, example)
         return self._geometries[key]
 
     def _remainders(self, size: Sequence[int]) -> tuple[int, int]:
-        rows, columns = (side % axis.alignment for axis, side in zip(self.axes, size, strict=True))
+        rows, columns = (side % axis.alignment for axis, side in zip(self.geometry.axes, size, strict=True))
         return rows, columns
