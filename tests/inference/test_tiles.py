@@ -18,7 +18,7 @@ from atrous.inference.engine import Engine
 from atrous.inference.engines import build_engine
 from atrous.inference.tile_geometry import trace_for_tiles
 from atrous.inference.tile_plan import Span, TileAxis, plan_tiles
-from atrous.inference.tiles import Tiles, tiled_rows
+from atrous.inference.tiles import Tiles, stages_of, tiled_rows
 from atrous.models.catalog import CATALOG, FRONT_ENDS
 from atrous.models.compact import CompactFrontEnd
 from atrous.models.context import ContextModule
@@ -43,6 +43,12 @@ def run(network: nn.Module, images: Tensor) -> Tensor:
 
 def of_rows(images: Tensor) -> Callable[[slice], Tensor]:
     return lambda rows: images[:, :, rows]
+
+
+def largest_error(given: Tensor, expected: Tensor) -> float:
+    """Relative, the largest of any cell; the logits of narrow networks are positive."""
+    assert expected.min() > 0
+    return float((given / expected - 1).abs().max())
 
 
 def smallest_budget(network: nn.Module, images: Tensor) -> int:
@@ -90,14 +96,14 @@ def test_catalog_networks_are_tiled_in_float64(name: str):
     tiles = Tiles(case.network, case.images, memory_budget=case.budget, staged=False)
     (plan,) = tiles.plan(size)
     assert plan.num_tiles > 1
-    torch.testing.assert_close(tiles(case.images), case.whole, rtol=1e-12, atol=1e-12)
+    assert largest_error(tiles(case.images), case.whole) < 1e-13
     for cells in (-1, 1):
         rows = with_first_border_moved(plan.rows, case.axis, plan.tile_size[0], cells=cells)
         if rows is None:  # an unpadded network has no cells but those that see their whole halo
             assert 0 in case.axis.lost
             continue
         bad = tiled_rows(replace(plan, rows=rows), of_rows(case.images), partial(run, case.network))
-        assert not torch.allclose(torch.cat(list(bad), 2), case.whole, rtol=1e-12, atol=1e-12)
+        assert largest_error(torch.cat(list(bad), 2), case.whole) > 1e-12
 
 
 @pytest.mark.parametrize(
@@ -106,8 +112,10 @@ def test_catalog_networks_are_tiled_in_float64(name: str):
 def test_networks_with_a_context_module_are_tiled_in_stages(name: str):
     case = case_of(name)
     tiles = Tiles(case.network, case.images, memory_budget=case.budget)
-    assert len(tiles.plan((case.images.shape[2], case.images.shape[3]))) == 2
-    torch.testing.assert_close(tiles(case.images), case.whole, rtol=1e-12, atol=1e-12)
+    plans = tiles.plan((case.images.shape[2], case.images.shape[3]))
+    assert len(plans) == len(stages_of(case.network))
+    assert plans[0].num_tiles > 1
+    assert largest_error(tiles(case.images), case.whole) < 1e-13
 
 
 def with_first_border_moved(
@@ -128,21 +136,22 @@ def with_first_border_moved(
 @every_network
 def test_the_halo_is_exact_to_a_pixel(name: str):
     network, images, axis = case_of(name).network, case_of(name).images, case_of(name).axis
-    if axis.cells > 1:
-        pytest.skip("only the outermost of the cells of a period see to the end of the halo")
-    stride, cell = axis.alignment, -(-axis.halo[0] // axis.alignment) + 2
-    first, last = cell * stride - axis.halo[0], (cell + 1) * stride - 1 + axis.halo[1]
-    assert 1 < first < last < images.shape[2] - 2
-    noise, logits = torch.rand_like(images), case_of(name).whole[:, :, cell]
+    stride, noise = axis.alignment // axis.cells, torch.rand_like(images)
 
-    def seen_between(first: int, last: int) -> Tensor:
+    def error(cell: int, less: tuple[int, int]) -> float:
+        """Of a cell that sees its halo but for so many pixels above and below, and noise beyond."""
+        first = cell * stride - axis.halo[0] + less[0]
+        stop = (cell + 1) * stride + axis.halo[1] - less[1]
+        assert 0 < first < stop < images.shape[2]
         inside = noise.clone()
-        inside[:, :, first : last + 1] = images[:, :, first : last + 1]
-        return run(network, inside)[:, :, cell]
+        inside[:, :, first:stop] = images[:, :, first:stop]
+        return largest_error(run(network, inside)[:, :, cell], case_of(name).whole[:, :, cell])
 
-    torch.testing.assert_close(seen_between(first, last), logits, rtol=1e-13, atol=0)
-    for less in (seen_between(first + 1, last), seen_between(first, last - 1)):
-        assert not torch.allclose(less, logits, rtol=1e-13, atol=0)
+    start = -(-axis.halo[0] // axis.alignment) * axis.cells + axis.cells
+    cells = range(start, start + axis.cells)  # where logits are upsampled, some see less than others
+    assert max(error(cell, (0, 0)) for cell in cells) < 1e-13
+    assert max(error(cell, (1, 0)) for cell in cells) > 1e-12
+    assert max(error(cell, (0, 1)) for cell in cells) > 1e-12
 
 
 def random_network_is_tiled(data: st.DataObject) -> None:

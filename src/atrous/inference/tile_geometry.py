@@ -105,7 +105,7 @@ def _missing(layers: Layers, *, axis: int, size: int) -> tuple[int, int]:
 
 
 def _shortest(layers: Layers, *, axis: int, alignment: int, size: int, missing: tuple[int, int]) -> int:
-    """The shortest tile that leaves every layer a cell, and whose edges stay out of each other's reflection."""
+    """The shortest tile with a cell in every layer, and whose edges stay out of each other's reflection."""
     by_name = {layer.node.name: layer for layer in layers}
     shortest = 1
     for layer in layers:
