@@ -1,7 +1,7 @@
 """Running a network on an image tile by tile, exactly, for engines with fixed sizes and small memories."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Shaped
@@ -55,13 +55,21 @@ class Tiles:
     ) -> None:
         if memory_budget < 1:
             raise ConfigError(f"a budget of {memory_budget} bytes holds nothing; give a positive number")
+        self._example = example
+        self._memory_budget = memory_budget
+        self._build = build
         self._whole = TiledPart(network, example, memory_budget=memory_budget, build=build)
-        self._stages: list[TiledPart] = []
-        for stage in stages_of(network) if staged else ():
-            is_first = not self._stages
-            given = example if is_first else self._stages[-1].result
-            part = TiledPart(stage, given, memory_budget=memory_budget, build=build if is_first else None)
-            self._stages.append(part)
+        self._staged = staged
+
+    @cached_property
+    def _stages(self) -> list[TiledPart]:
+        """Traced only where the image does not fit into the budget as a whole."""
+        stages: list[TiledPart] = []
+        example, build = self._example, self._build
+        for network in stages_of(self._whole.network) if self._staged else ():
+            stages.append(TiledPart(network, example, memory_budget=self._memory_budget, build=build))
+            example, build = stages[-1].result, None
+        return stages
 
     def plan(self, size: tuple[int, int]) -> tuple[TilePlan, ...]:
         """The tiles of an image of this size (h, w), margin included: one grid, or one for each stage.
@@ -74,14 +82,22 @@ class Tiles:
         """
         plans: list[tuple[TilePlan, ...]] = []
         refusals: list[ConfigError] = []
-        for parts in ([self._whole], self._stages):
+        for parts in self._ways():
             try:
                 plans.append(_plan_in_turn(parts, size))
-            except ConfigError as error:  # one way may fit where the other does not
+            except ConfigError as error:  # the halo of a stage may fit where that of the whole does not
                 refusals.append(error)
-        if possible := [plan for plan in plans if plan]:
-            return min(possible, key=lambda plan: sum(stage.multiply_adds for stage in plan))
-        raise refusals[-1]
+            if plans and plans[0][0].num_tiles == 1:
+                break
+        if not plans:
+            raise refusals[-1]
+        return min(plans, key=lambda stages: sum(plan.multiply_adds for plan in stages))
+
+    def _ways(self) -> Iterator[list[TiledPart]]:
+        """The network as a whole, and its stages."""
+        yield [self._whole]
+        if self._stages:
+            yield self._stages
 
     def __call__(self, images: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b k y x"]:
         """The network's logits, one image after another.
