@@ -1,8 +1,10 @@
-"""Small networks: the authors' front end with few channels, one with every border, one that sees all."""
+"""Small networks: of the catalog with few channels, one with every border, one that sees all."""
 
 import torch
 from torch import nn
 
+from atrous.layers.upsample import BilinearUpsampling
+from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
 from atrous.models.frontend import FrontEnd, Head
 
@@ -64,3 +66,29 @@ class SeesAll(Small):
     def forward(self, images):
         cells = super().forward(images)
         return cells - cells.mean((2, 3), keepdim=True)
+
+
+def edgy(name: str) -> DenseNetwork:
+    """A network of the catalog, one channel wide in float64, that weighs most what lies farthest off."""
+    with torch.device("meta"):
+        network = build_network(name)
+    for path, layer in list(network.named_modules()):
+        if isinstance(layer, nn.Conv2d):
+            conv = nn.Conv2d(
+                3 if layer.in_channels == 3 else 1,
+                1,
+                layer.kernel_size,  # type: ignore[arg-type]
+                padding=layer.padding,  # type: ignore[arg-type]
+                dilation=layer.dilation,  # type: ignore[arg-type]
+                dtype=torch.float64,
+            )
+            with torch.no_grad():
+                nn.init.uniform_(conv.weight, 0.5, 1.0)  # positive, so that every ReLU passes everything
+                conv.weight[:, :, 1:-1] *= 0.1
+                conv.weight[:, :, :, 1:-1] *= 0.1
+                conv.weight /= conv.weight.sum()
+                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+            network.set_submodule(path, conv)
+        elif isinstance(layer, BilinearUpsampling):
+            network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
+    return network.eval()
