@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from atrous.errors import ConfigError, GeometryError, ShapeError
 from atrous.inference import bands as bands_module
 from atrous.inference import predictor as predictor_module
-from atrous.inference.bands import Bands
+from atrous.inference.bands import Bands, TiledImage
+from atrous.inference.engines import build_engine
 from atrous.inference.predictor import Predictor
 from atrous.inference.prepared import prepared
 from atrous.inference.views import Views
@@ -109,6 +110,27 @@ def test_a_network_that_sees_everything_gets_large_images_whole(monkeypatch):
     assert torch.equal(predictor.scores(image), whole)
     with pytest.raises(GeometryError, match="mean"):
         list(predictor.label_rows((80, 40), lambda low, high: image[low:high]))
+
+
+@pytest.mark.parametrize("build", [compact, lambda: build_network("compact_context", num_classes=3)])
+def test_an_engine_of_fixed_sizes_gets_exact_tiles(monkeypatch, tmp_path, build):
+    pytest.importorskip("openvino")
+    network, image = build(), picture(330, 250)
+    whole = Predictor(network, device="cpu").scores(image)
+    monkeypatch.setattr(predictor_module, "WHOLE_PIXELS", 1000)
+    monkeypatch.setattr(bands_module, "TILE_MEMORY", 8 << 20)
+    predictor = Predictor(network, device="cpu")
+    predictor.engine = build_engine(
+        network, engine="openvino", precision="float32", device=CPU, cache_folder=tmp_path
+    )
+    torch.testing.assert_close(predictor.scores(image), whole, rtol=0, atol=1e-4)
+    parts = predictor._last_parts
+    assert isinstance(parts, TiledImage)
+    assert sum(plan.num_tiles for plan in parts._tiles.plan((330, 250))) > 1
+    labels = predictor(image).label_map
+    for start in (0, 200):
+        rows = predictor.label_rows((330, 250), lambda low, high: image[low:high], start=start)
+        assert np.array_equal(np.concatenate(list(rows)), labels[start:])
 
 
 def test_label_rows_refuse_what_needs_the_whole_image():

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor
 from atrous.errors import ConfigError
 from atrous.geometry.axis_flow import first_inner_output
 from atrous.geometry.receptive_field import receptive_field
+from atrous.inference.engine import Engine
 from atrous.inference.prepared import EXAMPLE_SIDE, Prepared
 from atrous.inference.stream import Stream
+from atrous.inference.tiles import Tiles
 from atrous.models.contract import DenseNetwork
 from atrous.ops.pad import pad_reflect, reflected_index
 
@@ -26,8 +29,44 @@ WHOLE_PIXELS = 1 << 22
 MEMORY = 256 << 20
 """Bytes for the largest layer of a band, and what it is made of."""
 
+TILE_MEMORY = 3 << 29
+"""Bytes for a tile, where an engine takes fixed sizes only: small tiles are mostly halo."""
+
 _MOST_ROWS = 256  # of a band: more are not faster
 _COPIES = 3  # of a band in its largest layer at one time: what it reads, that with its border, what it writes
+
+
+@dataclass(frozen=True, slots=True)
+class Margined:
+    """Rows of an image as a network wants them: normalized, with its margin.
+
+    Attributes:
+        network: It says how, and how wide the margin is.
+        size: Height and width of the image in pixels, without the margin.
+        device: Where the rows are brought.
+    """
+
+    network: DenseNetwork
+    size: tuple[int, int]
+    device: torch.device
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width with the margin."""
+        height, width = (side + 2 * self.network.margin for side in self.size)
+        return height, width
+
+    def pixels(self, read: ReadRows, start: int, stop: int) -> UInt8[np.ndarray, "rows w 3"]:
+        """Rows start..stop-1 of the image with its margin above and below, without that at the sides."""
+        index = reflected_index(start - self.network.margin, stop - self.network.margin, self.size[0])
+        lowest = int(index.min())
+        return read(lowest, int(index.max()) + 1)[index - lowest]
+
+    def normalized(self, pixels: UInt8[np.ndarray, "rows w 3"]) -> Float32[Tensor, "1 3 rows x"]:
+        """The same for the network, with the margin at the sides."""
+        margin = self.network.margin
+        images = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)[None].float()
+        return pad_reflect(self.network.normalization.apply(images), [(0, 0), (margin, margin)])
 
 
 class Bands:
@@ -54,8 +93,8 @@ class Bands:
     ) -> None:
         self.network = network
         self.size = size
-        self._device = device
-        height, width = (side + 2 * network.margin for side in size)
+        self._rows = Margined(network, size, device)
+        height, width = self._rows.padded
         example = torch.zeros(1, 3, EXAMPLE_SIDE + 2 * network.margin, width, device=device)
         try:
             self._stream = Stream(computed, example)
@@ -96,29 +135,55 @@ class Bands:
 
     def _bands(self, read: ReadRows, start: int, reader: ThreadPoolExecutor) -> Iterator[Tensor]:
         """Normalized rows of the image and its margin, some at a time; the next are read meanwhile."""
-        starts = range(start, self.size[0] + 2 * self.network.margin, self.rows)
-        waiting = [reader.submit(self._read, read, starts[0])]
-        for following in (*starts[1:], None):
-            pixels = waiting.pop().result()
-            if following is not None:
-                waiting.append(reader.submit(self._read, read, following))
-            yield self._normalized(pixels)
+        height = self._rows.padded[0]
 
-    def _read(self, read: ReadRows, start: int) -> UInt8[np.ndarray, "rows w 3"]:
-        """One band of the image and its margin, without that at the sides."""
-        height, margin = self.size[0], self.network.margin
-        stop = min(start + self.rows, height + 2 * margin)
-        index = reflected_index(start - margin, stop - margin, height)
-        lowest = int(index.min())
-        return read(lowest, int(index.max()) + 1)[index - lowest]
+        def begin(start: int) -> Future[UInt8[np.ndarray, "rows w 3"]]:
+            return reader.submit(self._rows.pixels, read, start, min(start + self.rows, height))
 
-    def _normalized(self, pixels: UInt8[np.ndarray, "rows w 3"]) -> Float32[Tensor, "1 3 rows x"]:
-        margin = self.network.margin
-        images = torch.from_numpy(pixels).to(self._device).permute(2, 0, 1)[None].float()
-        return pad_reflect(self.network.normalization.apply(images), [(0, 0), (margin, margin)])
+        waiting = begin(start)
+        for following in range(start + self.rows, height, self.rows):
+            pixels, waiting = waiting.result(), begin(following)
+            yield self._rows.normalized(pixels)
+        yield self._rows.normalized(waiting.result())
 
     def _rows_a_band(self) -> int:
         nodes = [node for node in self._stream.graph if node.is_map and node.shape]
         largest = max(math.prod(node.shape) for node in nodes) / nodes[0].size[0]
         rows = MEMORY / (_COPIES * largest * self._itemsize)
         return self._alignment * max(int(min(rows, _MOST_ROWS) // self._alignment), 1)
+
+
+class TiledImage:
+    """Images of one size, run through an engine of fixed sizes in exact tiles; see `Tiles`.
+
+    Args:
+        network: What the engine computes, on the processor.
+        engine: From normalized images to logits.
+        size: Height and width of the images in pixels, without the margin.
+
+    Attributes:
+        size: As given.
+
+    Raises:
+        GeometryError: If an operator of the network sees the whole image.
+    """
+
+    def __init__(self, network: DenseNetwork, engine: Engine, size: tuple[int, int]) -> None:
+        self.size = size
+        self._rows = Margined(network, size, torch.device("cpu"))
+        side = EXAMPLE_SIDE + 2 * network.margin
+        self._tiles = Tiles(
+            network,
+            torch.zeros(1, 3, side, side),
+            memory_budget=TILE_MEMORY,
+            build=lambda part: engine if part is network else engine.of(part),
+        )
+
+    def cells(self, read: ReadRows, *, first: int = 0) -> Iterator[Float32[Tensor, "k rows x"]]:
+        """Logits of the rows of cells from `first` on, as those of `Bands`; not read from another thread."""
+
+        def normalized(rows: slice) -> Tensor:
+            return self._rows.normalized(self._rows.pixels(read, rows.start, rows.stop))
+
+        for logits in self._tiles.rows(self._rows.padded, normalized, first=first):
+            yield logits[0].float()

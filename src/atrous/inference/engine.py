@@ -8,7 +8,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from atrous.geometry.program import evaluating
-from atrous.inference.prepared import Prepared
+from atrous.inference.prepared import Prepared, prepared
+from atrous.models.contract import DenseNetwork
 
 
 class Engine(ABC):
@@ -22,6 +23,10 @@ class Engine(ABC):
     @abstractmethod
     def __call__(self, images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k y x"]:
         """Logits of normalized images, margin included where the network has one."""
+
+    @abstractmethod
+    def of(self, part: DenseNetwork) -> "Engine":
+        """An engine of the same kind for a part of the network."""
 
 
 @final
@@ -52,3 +57,7 @@ class TorchEngine(Engine):
         """Logits of normalized images, margin included where the network has one."""
         with evaluating(self.network), torch.inference_mode():
             return self.network(images.to(self.device))
+
+    def of(self, part: DenseNetwork) -> "TorchEngine":
+        """An engine of the same kind for a part of the network."""
+        return TorchEngine(prepared(part, dtype=self.network.dtype, device=self.device), device=self.device)

@@ -53,7 +53,7 @@ class OpenVINOEngine(Engine):
         calibration: Calibration | None = None,
     ) -> None:
         self.network = network
-        self.precision = precision
+        self.precision: Literal["float32", "bfloat16", "int8"] = precision
         self.calibration = calibration
         self.agreement: Agreement | None = None
         self._cache = cache
@@ -85,6 +85,10 @@ class OpenVINOEngine(Engine):
         with self._lock:
             model = self._model_for(images[:1])
             return torch.cat([model(image[None]) for image in images])
+
+    def of(self, part: DenseNetwork) -> "OpenVINOEngine":
+        """An engine of the same kind for a part of the network."""
+        return OpenVINOEngine(part, precision=self.precision, cache=self._cache, calibration=self.calibration)
 
     def _model_for(self, image: Float32[Tensor, "1 3 h w"]) -> "_Model":
         """The model of this size, from memory, from disk, or made."""

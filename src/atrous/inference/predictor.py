@@ -18,12 +18,11 @@ from atrous.data.images import read_image, rgb_from_pillow
 from atrous.data.labels import LabelSet
 from atrous.errors import ConfigError, GeometryError, ShapeError
 from atrous.geometry.program import evaluating
-from atrous.inference.bands import WHOLE_PIXELS, Bands, ReadRows
+from atrous.inference.bands import WHOLE_PIXELS, Bands, ReadRows, TiledImage
 from atrous.inference.engine import Engine, TorchEngine
 from atrous.inference.engines import build_engine
-from atrous.inference.machine import Precision, computes_in_bfloat16, pick_device
+from atrous.inference.machine import Precision, pick_device
 from atrous.inference.prediction import Prediction
-from atrous.inference.prepared import Prepared, prepared
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.inference.seen_as import seen_as
 from atrous.inference.views import Views
@@ -90,7 +89,7 @@ class Predictor:
         self.label_set = label_set or LabelSet.unnamed(network.num_classes)
         self.precision: Precision = precision
         self._engine: Engine | None = None
-        self._last_bands: Bands | None = None
+        self._last_parts: Bands | TiledImage | None = None
         self.views = views
         self.protocol: Protocol = protocol
         if self.label_set.num_classes != network.num_classes:
@@ -111,7 +110,7 @@ class Predictor:
 
     @engine.setter
     def engine(self, engine: Engine) -> None:
-        self._engine, self._last_bands = engine, None
+        self._engine, self._last_parts = engine, None
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
         """Labels, probabilities and overlay of one image.
@@ -160,9 +159,9 @@ class Predictor:
 
     def scores(self, image: Picture) -> Float[Tensor, "k y x"]:
         """Logits on the network's own grid of ceil(side / output_stride) cells, float32."""
-        bands = self._bands(image.shape[:2]) if image.shape[0] * image.shape[1] > WHOLE_PIXELS else None
-        if bands is not None:
-            return torch.cat(list(bands.cells(lambda start, stop: image[start:stop])), 1)
+        parts = self._parts_of(image.shape[:2]) if image.shape[0] * image.shape[1] > WHOLE_PIXELS else None
+        if parts is not None:
+            return torch.cat(list(parts.cells(lambda start, stop: image[start:stop])), 1)
         return self.engine(self._with_margin(image))[0]
 
     def label_rows(
@@ -187,7 +186,7 @@ class Predictor:
             raise ConfigError(
                 "a CRF, scales, flips and the released protocol see the whole image in memory; leave them out"
             )
-        bands = self._streamed(size)
+        parts = self._in_parts(size)
         geometry = self.network.geometry
         upsampler = LabelUpsampler(
             tuple(-(-side // geometry.output_stride) for side in size),  # type: ignore[arg-type]
@@ -196,32 +195,27 @@ class Predictor:
             center=geometry.center,
             start=start,
         )
-        for cells in bands.cells(read, first=upsampler.received):
+        for cells in parts.cells(read, first=upsampler.received):
             labels = upsampler.push(cells)
             if len(labels):
                 yield labels
 
-    def _bands(self, size: tuple[int, int]) -> Bands | None:
-        """Images of this size by bands; None where the network has to see them whole."""
+    def _parts_of(self, size: tuple[int, int]) -> Bands | TiledImage | None:
+        """Images of this size in parts; None where the network has to see them whole."""
         try:
-            return self._streamed(size)
+            return self._in_parts(size)
         except GeometryError:
             return None
 
-    def _streamed(self, size: tuple[int, int]) -> Bands:
-        """Images of this size by bands; the last ones are kept, since tracing takes seconds."""
-        if self._last_bands is None or self._last_bands.size != size:
+    def _in_parts(self, size: tuple[int, int]) -> Bands | TiledImage:
+        """Images of this size in parts; the last ones are kept, since tracing takes seconds."""
+        if self._last_parts is None or self._last_parts.size != size:
             engine = self.engine
-            computed = engine.network if isinstance(engine, TorchEngine) else self._computed()
-            self._last_bands = Bands(self.network, computed, size, device=self.device)
-        return self._last_bands
-
-    def _computed(self) -> Prepared:
-        """The network as torch computes it, beside an engine that takes whole images only."""
-        in_bfloat16 = computes_in_bfloat16(self.device, self.precision)
-        return prepared(
-            self.network, dtype=torch.bfloat16 if in_bfloat16 else torch.float32, device=self.device
-        )
+            if isinstance(engine, TorchEngine):
+                self._last_parts = Bands(self.network, engine.network, size, device=self.device)
+            else:
+                self._last_parts = TiledImage(self.network, engine, size)
+        return self._last_parts
 
     def _with_margin(self, image: Picture) -> Float[Tensor, "1 3 y x"]:
         """The image as the network wants it."""

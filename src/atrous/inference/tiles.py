@@ -110,7 +110,9 @@ class Tiles:
         """
         return torch.cat([self._one(image[None]) for image in images])
 
-    def rows(self, size: tuple[int, int], read: Read) -> Iterator[Shaped[Tensor, "1 k y x"]]:
+    def rows(
+        self, size: tuple[int, int], read: Read, *, first: int = 0
+    ) -> Iterator[Shaped[Tensor, "1 k y x"]]:
         """The logits of an image from top to bottom, a few rows of cells at a time.
 
         Only one band of tiles is held, and between two stages a map.
@@ -119,6 +121,8 @@ class Tiles:
             size: Pixels of the image (h, w), margin included.
             read: From a slice of the image's rows to these pixels (1, c, rows, w); slices come in order and
                 overlap by the halos.
+            first: The first row of cells that is wanted; bands of tiles above it are left out, but for those
+                of an earlier stage.
 
         Raises:
             ConfigError: If even the smallest tiles take more than the budget.
@@ -127,7 +131,7 @@ class Tiles:
         """
         plans = self.plan(size)
         if len(plans) == 1:
-            yield from tiled_rows(plans[0], read, self._whole.run)
+            yield from tiled_rows(plans[0], read, self._whole.run, first=first)
             return
         parts = self._stages
         weights = next(parts[1].network.parameters())
@@ -135,8 +139,8 @@ class Tiles:
             cells = torch.cat(list(tiled_rows(plans[number], read, parts[number].run)), 2).to(weights)
             read = partial(_rows_of, cells)
         height, width = self._whole.num_cells(size)  # upsampled cells may reach beyond the image
-        done = 0
-        for logits in tiled_rows(plans[-1], read, parts[-1].run):
+        done = first
+        for logits in tiled_rows(plans[-1], read, parts[-1].run, first=first):
             yield logits[:, :, : height - done, :width]
             done += logits.shape[2]
 
@@ -152,19 +156,24 @@ def stages_of(network: nn.Module) -> tuple[nn.Module, ...]:
     return stages if network.upsampling is None else (*stages, network.upsampling)
 
 
-def tiled_rows(plan: TilePlan, read: Read, run: Run) -> Iterator[Shaped[Tensor, "1 k y x"]]:
+def tiled_rows(
+    plan: TilePlan, read: Read, run: Run, *, first: int = 0
+) -> Iterator[Shaped[Tensor, "1 k y x"]]:
     """The cells of an image, one band of tiles after another.
 
     Args:
         plan: The tiles.
         read: From a slice of the image's rows to these pixels (1, c, rows, w).
         run: From a tile (1, c, *tile_size) to its cells.
+        first: The first row of cells that is wanted.
 
     Raises:
         ShapeError: If one of the two gives another shape.
     """
     height, width = plan.tile_size
     for row in plan.rows:
+        if row.cells[1] <= first:
+            continue
         band = read(slice(row.start, row.start + height))
         if band.shape[0] != 1 or tuple(band.shape[2:]) != (height, plan.size[1]):
             raise ShapeError(
@@ -180,7 +189,7 @@ def tiled_rows(plan: TilePlan, read: Read, run: Run) -> Iterator[Shaped[Tensor, 
                     f"{plan.tile_cells} cells; compute it by the same network"
                 )
             pieces.append(cells[:, :, slice(*row.kept), slice(*column.kept)])
-        yield torch.cat(pieces, 3)
+        yield torch.cat(pieces, 3)[:, :, max(first - row.cells[0], 0) :]
 
 
 def _plan_in_turn(parts: Sequence[TiledPart], size: tuple[int, int]) -> tuple[TilePlan, ...]:
