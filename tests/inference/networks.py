@@ -60,6 +60,15 @@ class Small(DenseNetwork):
         return ("last.",)
 
 
+class Resizing(Small):
+    """The same, with a coarser map brought to its size, corners aligned."""
+
+    def forward(self, images):
+        cells = super().forward(images)
+        coarse = nn.functional.avg_pool2d(cells, 3, stride=2, padding=1)
+        return cells + nn.functional.interpolate(coarse, cells.shape[2:], mode="bilinear", align_corners=True)
+
+
 class SeesAll(Small):
     """The same, told its mean."""
 

@@ -15,7 +15,7 @@ from atrous.inference.predictor import Predictor
 from atrous.inference.prepared import prepared
 from atrous.inference.views import Views
 from atrous.models.catalog import build_network
-from inference.networks import SeesAll, Small, narrow_front_end
+from inference.networks import Resizing, SeesAll, Small, narrow_front_end
 
 CPU = torch.device("cpu")
 
@@ -36,7 +36,8 @@ def bands_of(network, size, rows):
 
 
 @pytest.fixture(
-    scope="module", params=[compact, Small, pytest.param(lambda: narrow_front_end(3), marks=pytest.mark.slow)]
+    scope="module",
+    params=[compact, Small, Resizing, pytest.param(lambda: narrow_front_end(3), marks=pytest.mark.slow)],
 )
 def network(request):
     return request.param().eval()
