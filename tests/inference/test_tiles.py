@@ -251,6 +251,23 @@ def test_networks_that_are_not_the_same_on_a_part_are_refused(network: nn.Module
         Tiles(network, torch.zeros(1, 1, 40, 40), memory_budget=10**6)
 
 
+def test_cells_that_read_nothing_are_refused():
+    with pytest.raises(
+        GeometryError, match=r"\(conv_transpose2d\) has cells that read nothing.*as its stride"
+    ):
+        Tiles(nn.ConvTranspose2d(1, 1, 1, stride=2), torch.zeros(1, 1, 40, 40), memory_budget=10**6)
+
+
+def test_a_tile_leaves_every_layer_a_cell():
+    network = nn.Sequential(nn.AvgPool2d(5, 1), nn.Conv2d(1, 1, 1, padding=2))
+    assert trace_for_tiles(network, torch.zeros(1, 1, 40, 40)).axes[0].shortest == 5
+
+
+def test_a_tile_holds_what_its_border_reflects():
+    network = nn.Conv2d(1, 1, 9, padding=4, padding_mode="reflect")
+    assert trace_for_tiles(network, torch.zeros(1, 1, 40, 40)).axes[0].shortest == 5
+
+
 def test_outputs_that_are_no_map_are_refused():
     with pytest.raises(GeometryError, match=r"wrap it so that it returns one map"):
         Tiles(Lambda(lambda x: (x, x + 1)), ZEROS, memory_budget=10**6)

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from atrous.errors import GeometryError
 from atrous.geometry.axis import Interleaved, Resample, Window
+from atrous.geometry.axis_field import AxisField
 from atrous.geometry.exported import trace_program
 from atrous.geometry.receptive_field import ReceptiveField, receptive_field
 from atrous.inference.tile_plan import MultiplyAdds, TileAxis, TileCost
-from atrous.inference.tile_refusals import reason_against_tiles, refuse_global
+from atrous.inference.tile_refusals import reason_against_tiles, refuse_empty, refuse_global
 
 Layers = tuple[ReceptiveField, ...]
 
@@ -49,6 +50,7 @@ def trace_for_tiles(network: nn.Module, example: Tensor) -> TileGeometry:
     traced = trace_program(network, example)
     refuse_global(traced)
     field = receptive_field(traced.graph)
+    refuse_empty(field.layers)
     height, width = (_tile_axis(field, axis=axis, size=size) for axis, size in enumerate(example.shape[2:]))
     larger = (*example.shape[:2], height.size + height.alignment, width.size + width.alignment)
     other = trace_program(network, torch.empty(larger, dtype=example.dtype, device=example.device))
@@ -68,8 +70,7 @@ def _tile_axis(field: ReceptiveField, *, axis: int, size: int) -> TileAxis:
     period, missing = len(out.first), _missing(field.layers, axis=axis, size=size)
     bad_until, good_until, before, after = 0, num_cells, Fraction(0), Fraction(0)
     for phase in range(period):
-        if (box := out.box(phase)) is None:
-            continue
+        box = _box(out, phase)
         whole_from = -((box[0] - missing[0]) // out.advance)  # of this phase's cells, the first that is whole
         whole_to = (size - 1 - missing[1] - box[1]) // out.advance  # and the last
         bad_until = max(bad_until, phase + (whole_from - 1) * period + 1)
@@ -97,10 +98,8 @@ def _missing(layers: Layers, *, axis: int, size: int) -> tuple[int, int]:
     for layer in layers:
         field, num_cells = layer.axes[axis], layer.node.size[axis]
         cells = range(len(field.first))
-        starts = [box[0] for cell in cells if (box := field.box(cell - len(cells))) is not None]
-        ends = [box[1] for cell in cells if (box := field.box(cell + num_cells)) is not None]
-        before = max([before, *(start + 1 for start in starts)])
-        after = max([after, *(size - end for end in ends)])
+        before = max([before, *(_box(field, cell - len(cells))[0] + 1 for cell in cells)])
+        after = max([after, *(size - _box(field, cell + num_cells)[1] for cell in cells)])
     return before, after
 
 
@@ -116,12 +115,16 @@ def _shortest(layers: Layers, *, axis: int, alignment: int, size: int, missing: 
         if depth is None:
             continue
         source = by_name[layer.node.inputs[0]]
-        at_start = source.axes[axis].box(depth[0])
-        at_end = source.axes[axis].box(source.node.size[axis] - 1 - depth[1])
-        if at_start is not None and at_end is not None:
-            seen = at_start[1] + 1 + missing[1], size - at_end[0] + missing[0]
-            shortest = max(shortest, *seen)
+        at_start = _box(source.axes[axis], depth[0])
+        at_end = _box(source.axes[axis], source.node.size[axis] - 1 - depth[1])
+        shortest = max(shortest, at_start[1] + 1 + missing[1], size - at_end[0] + missing[0])
     return shortest
+
+
+def _box(field: AxisField, cell: int) -> tuple[int, int]:
+    box = field.box(cell)
+    assert box is not None  # refused before
+    return box
 
 
 def _folded_depth(axis: Any) -> tuple[int, int] | None:

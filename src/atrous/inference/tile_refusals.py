@@ -60,6 +60,21 @@ def refuse_global(traced: TracedProgram) -> None:
         )
 
 
+def refuse_empty(layers: tuple[ReceptiveField, ...]) -> None:
+    """Refuse what a receptive field does not show: whether a cell that reads no input is there at all.
+
+    Raises:
+        GeometryError: If a transposed convolution leaves cells between those that it writes to.
+    """
+    for layer in layers:
+        if any(None in field.first for field in layer.axes):
+            node = layer.node
+            raise GeometryError(
+                f'"{node.label}" ({node.operator}) has cells that read nothing {node.line}; run it on '
+                "the whole image, or give the layer a kernel as large as its stride"
+            )
+
+
 def reason_against_tiles(
     traced: TracedProgram, larger: TracedProgram, layers: tuple[ReceptiveField, ...]
 ) -> str:
