@@ -53,7 +53,8 @@ class StoppedError(AtrousError):
     """A run was interrupted; what it had is saved.
 
     Attributes:
-        exit_code: Of the command: 130 after Ctrl-C, 0 after SIGTERM, which asks for just this.
+        exit_code: Of the command: 130 after Ctrl-C; after SIGTERM 143 of a prediction, whose results are not
+            complete, and 0 of a training, which schedulers ask to save itself by it.
     """
 
     def __init__(self, message: str, *, exit_code: int = 130) -> None:

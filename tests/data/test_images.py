@@ -215,3 +215,20 @@ def test_image_files_are_sorted_and_visible(tmp_path, rgb):
     (tmp_path / "notes.txt").write_text("")
     (tmp_path / "folder.png").mkdir()
     assert [path.name for path in image_files(tmp_path)] == ["a.png", "b.PNG"]
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_a_disk_that_fills_up_leaves_what_was_there(tmp_path, name):
+    resource = pytest.importorskip("resource")  # not on Windows
+    before = np.zeros((8, 8, 3), np.uint8)
+    write_image(tmp_path / name, before)
+    content = (tmp_path / name).read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="untouched"):
+            write_image(tmp_path / name, np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / name).read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == [name]

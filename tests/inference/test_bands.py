@@ -140,6 +140,14 @@ def test_label_rows_refuse_what_needs_the_whole_image():
         list(predictor.label_rows((80, 40), lambda low, high: picture(high - low, 40)))
 
 
+@pytest.mark.parametrize(
+    "given", [picture(3, 40), picture(80, 40).astype(np.float32), picture(80, 40)[..., :1]]
+)
+def test_label_rows_refuse_what_is_not_the_rows_asked_for(given):
+    with pytest.raises(ShapeError, match=r"read\(0, 80\) gave"):
+        list(Predictor(compact(), device="cpu").label_rows((80, 40), lambda *_: given))
+
+
 def test_label_rows_refuse_a_row_that_is_not_there():
     with pytest.raises(ShapeError, match="no row 80"):
         list(Predictor(compact(), device="cpu").label_rows((80, 40), lambda *_: picture(8, 40), start=80))

@@ -1,5 +1,8 @@
 """Volumes are labeled slice by slice, on their own grid."""
 
+import gzip
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,3 +69,16 @@ def test_a_note_is_only_found_where_one_is(tmp_path, scan):
     assert stored_note(scan) == ""
     (tmp_path / "other.nii.gz").write_bytes(b"nothing")
     assert stored_note(tmp_path / "other.nii.gz") == ""
+
+
+def test_a_volume_at_no_place_is_one_line(tmp_path, predictor, scan):
+    content = bytearray(gzip.decompress(scan.read_bytes()))
+    content[280:284] = struct.pack("<f", float("nan"))  # srow_x[0]
+    scan.write_bytes(gzip.compress(bytes(content)))
+    assert "voxels lie at NaN" in error_of(VolumeWork(ImageWork(scan, tmp_path / "a.nii.gz")), predictor)
+
+
+def test_a_flat_volume_is_told_how_to_become_one(tmp_path, predictor):
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5), np.float32), np.eye(4)), tmp_path / "flat.nii")
+    work = VolumeWork(ImageWork(tmp_path / "flat.nii", tmp_path / "a.nii.gz"))
+    assert "save a slice as an image" in error_of(work, predictor)

@@ -1,5 +1,6 @@
 """Every kind of input through the job: what it becomes, and that another run knows it again."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +133,39 @@ def test_sizes_repeat_where_compiling_pays(tmp_path):
     Image.fromarray(np.zeros((4, 6), np.uint8)).save(paths[0])
     assert sizes_repeat([ImageWork(path, path) for path in paths])
     assert not sizes_repeat([ImageWork(path, path) for path in paths[1:]])
+
+
+def test_linked_folders_count_once_and_pipes_do_not(tmp_path):
+    (tmp_path / "real").mkdir()
+    Image.fromarray(noise(4, 4, 3)).save(tmp_path / "real/a.png")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "linked").symlink_to(tmp_path / "real")
+    (folder / "up").symlink_to(folder)
+    os.mkfifo(folder / "pipe.jpg")
+    (plan,) = plan_outputs((str(folder),), tmp_path / "out")
+    assert plan.label_map() == tmp_path / "out/linked/a.png"
+
+
+def test_a_world_file_of_what_gdal_does_not_read_by_rows_is_passed_over(config, inputs):
+    Image.fromarray(noise(4, 4, 3)).save(inputs / "map.bmp")
+    (inputs / "map.bpw").write_text("1\n0\n0\n-1\n0\n0\n")
+    assert isinstance(works_of(config)["map.bmp"], ImageWork)
+
+
+def test_a_band_that_one_raster_lacks_is_one_line(config):
+    result = drain(run(replace(config, bands=(4, 5, 6))))
+    assert Path(config.output, "many.png").exists()
+    assert {Path(name).name for name in result.failed} == {"place.tif", "scan.tif", "air.jpg"}
+    assert all("has no band" in reason for reason in result.failed.values())
+
+
+@pytest.mark.parametrize("span", [(3.0, 3.0), (5.0, 1.0)])
+def test_a_span_without_extent_is_refused(config, span):
+    with pytest.raises(ConfigError, match="no extent"):
+        replace(config, span=span)
+
+
+def test_no_image_is_refused(config):
+    with pytest.raises(ConfigError, match="nothing to predict"):
+        replace(config, images=())

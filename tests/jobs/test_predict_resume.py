@@ -148,7 +148,7 @@ def test_an_output_that_cannot_be_written_is_one_error_and_keeps_the_others(conf
     assert len(drain(run(replace(config, resume=True))).skipped) >= 3
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_after_what_was_begun_and_resume_goes_on(config, number, code, tmp_path):
     job = run(config)
     next(job)

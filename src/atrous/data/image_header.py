@@ -1,7 +1,10 @@
 """What the first bytes of an image file tell, without decoding it: its size, whether it has a place."""
 
+import logging
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,9 @@ from PIL import Image, TiffImagePlugin
 
 _PLACED = (33550, 33922, 34264, 34735, 50844)
 """TIFF tags of a pixel's size, tie points, a transform, GeoTIFF's keys, rational polynomials."""
+
+_WITH_WORLD_FILES = (".tif", ".tiff", ".jpg", ".jpeg", ".png")
+"""Images that GDAL reads by rows; it does not others, with or without a place."""
 
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error)
@@ -32,7 +38,7 @@ class ImageHeader:
 def read_header(path: Path) -> ImageHeader:
     """The header of an image file; one without a size if it is broken or none."""
     is_placed = _has_world_file(path) or _has_places(path)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
@@ -44,8 +50,21 @@ def read_header(path: Path) -> ImageHeader:
             return ImageHeader(is_placed=is_placed)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what Pillow logs of TIFFs with more bands than it knows, which are no fault here."""
+    logger = logging.getLogger("PIL.TiffImagePlugin")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = was_disabled
+
+
 def _has_world_file(path: Path) -> bool:
     """Whether six numbers lie beside it: a.tfw, a.tifw or a.wld of a.tif."""
+    if path.suffix.lower() not in _WITH_WORLD_FILES:
+        return False
     letters = path.suffix[1:].lower()
     endings = (f".{letters[:1]}{letters[-1:]}w", f"{path.suffix}w", ".wld")
     return any(path.with_suffix(ending).is_file() for ending in endings)

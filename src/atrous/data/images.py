@@ -136,7 +136,7 @@ def write_label_map(
     _refuse_labels(path, label_map, label_set.num_classes)
     image = Image.fromarray(label_map.astype(np.uint8))
     image.putpalette(palette_bytes(label_set))
-    write_atomically(path, lambda temporary: image.save(temporary, pnginfo=with_note(note), **_RUNS))
+    _save(path, image, pnginfo=with_note(note), **_RUNS)
 
 
 def palette_bytes(label_set: LabelSet) -> bytes:
@@ -150,7 +150,7 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
     Raises:
         OutputError: If the file cannot be written.
     """
-    _save(path, Image.fromarray(image))
+    _save(path, Image.fromarray(image), quality=JPEG_QUALITY)
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
@@ -205,6 +205,9 @@ def _reason(error: Exception) -> str:
     return "it is no image, or cut off in its header" if text.startswith("cannot identify") else text
 
 
-def _save(path: Path, image: Image.Image) -> None:
-    """Write beside the target in the format of its ending, then rename: a full disk leaves no half file."""
-    write_atomically(path, lambda temporary: image.save(temporary, quality=JPEG_QUALITY))
+def _save(path: Path, image: Image.Image, **options: Any) -> None:
+    """Encode in memory, in the format of the ending, and write: Pillow itself overlooks a full disk."""
+    Image.init()
+    encoded = io.BytesIO()
+    image.save(encoded, Image.EXTENSION[path.suffix.lower()], **options)
+    write_atomically(path, lambda temporary: temporary.write_bytes(encoded.getbuffer()))

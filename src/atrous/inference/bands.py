@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from atrous.errors import ConfigError
+from atrous.errors import ConfigError, ShapeError
 from atrous.geometry.axis_flow import first_inner_output
 from atrous.geometry.receptive_field import receptive_field
 from atrous.inference.engine import Engine
@@ -57,10 +57,20 @@ class Margined:
         return height, width
 
     def pixels(self, read: ReadRows, start: int, stop: int) -> UInt8[np.ndarray, "rows w 3"]:
-        """Rows start..stop-1 of the image with its margin above and below, without that at the sides."""
+        """Rows start..stop-1 of the image with its margin above and below, without that at the sides.
+
+        Raises:
+            ShapeError: If something else is read than was asked for.
+        """
         index = reflected_index(start - self.network.margin, stop - self.network.margin, self.size[0])
-        lowest = int(index.min())
-        return read(lowest, int(index.max()) + 1)[index - lowest]
+        lowest, after = int(index.min()), int(index.max()) + 1
+        rows = read(lowest, after)
+        if rows.shape != (after - lowest, self.size[1], 3) or rows.dtype != np.uint8:
+            raise ShapeError(
+                f"read({lowest}, {after}) gave {rows.dtype} {rows.shape} of an image of {self.size}; give "
+                f"uint8 {(after - lowest, self.size[1], 3)}"
+            )
+        return rows[index - lowest]
 
     def normalized(self, pixels: UInt8[np.ndarray, "rows w 3"]) -> Float32[Tensor, "1 3 rows x"]:
         """The same for the network, with the margin at the sides."""

@@ -9,7 +9,7 @@ import torch
 from atrous.inference.calibration import Calibration
 from atrous.inference.engine import Engine, TorchEngine
 from atrous.inference.engine_choice import EngineName, EnginePrecision, Facts, choose
-from atrous.inference.machine import fast_in_bfloat16
+from atrous.inference.machine import fast_in_bfloat16, pick_device
 from atrous.inference.model_cache import ModelCache, user_cache_folder
 from atrous.inference.prepared import prepared
 from atrous.models.contract import DenseNetwork
@@ -22,7 +22,7 @@ def build_engine(
     *,
     engine: EngineName = "auto",
     precision: EnginePrecision = "auto",
-    device: torch.device,
+    device: torch.device | str = "auto",
     sizes_repeat: bool = False,
     calibration: Path | None = None,
     cache_folder: Path | None = None,
@@ -37,7 +37,7 @@ def build_engine(
         engine: "auto" takes OpenVINO where that pays, see `engine_choice.choose`.
         precision: "auto" is bfloat16 where the device computes in it. "float32" with engine "auto" or "torch"
             is bit for bit what the network itself says.
-        device: Where to compute.
+        device: Where to compute; "auto" takes a GPU where there is one.
         sizes_repeat: Whether many images of few sizes will come: OpenVINO compiles for each size.
         calibration: A folder of images to calibrate int8 on, like those to predict.
         cache_folder: Where OpenVINO's compiled models are kept; the user's cache folder unless given.
@@ -45,6 +45,7 @@ def build_engine(
     Raises:
         ConfigError: If the engine or precision cannot be had here, or the calibration holds no image.
     """
+    device = pick_device(device) if isinstance(device, str) else device
     facts = facts_of(device, sizes_repeat=sizes_repeat, has_calibration=calibration is not None)
     choice = choose(engine, precision, facts)
     if choice.engine == "torch":

@@ -132,7 +132,7 @@ def open_label_strips(
 ) -> LabelStrips:
     """The strips of a label map: those that an earlier run of the same job left, or none yet.
 
-    Strips of different jobs are never mixed.
+    Strips of different jobs are never mixed. Those of an input that has changed are worthless, and go.
 
     Args:
         path: Where the finished label map will be.
@@ -149,7 +149,8 @@ def open_label_strips(
         found = _job_of(strips.folder)
         if found == fingerprint:
             return strips
-        if not overwrite or found is None:
+        is_lost = found is not None and (strips.next_row == 0 or _is_changed_input(found, fingerprint))
+        if not (overwrite or is_lost) or found is None:
             raise OutputError(_other_job(strips.folder, found, fingerprint))
         strips.remove()
     write_text(strips.folder / _JOB, json.dumps(fingerprint, indent=2))
@@ -162,6 +163,13 @@ def _job_of(folder: Path) -> dict[str, Any] | None:
         return json.loads((folder / _JOB).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def _is_changed_input(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether the same file has other content now."""
+    return found.get("path") == wanted.get("path") and any(
+        found.get(name) != wanted.get(name) for name in ("bytes", "modified_ns")
+    )
 
 
 def _other_job(folder: Path, found: dict[str, Any] | None, wanted: dict[str, Any]) -> str:

@@ -69,5 +69,5 @@ def _outcome(number: int, written: Future[None]) -> Outcome:
     try:
         written.result()
     except BAD_INPUT as error:
-        return Outcome(number, str(error))
+        return Outcome(number, " ".join(str(error).splitlines()))  # names of files may hold line ends
     return Outcome(number)

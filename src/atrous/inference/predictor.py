@@ -238,6 +238,8 @@ def _to_picture(image: np.ndarray | Image.Image | str | Path) -> Picture:
         return read_image(Path(image))
     if isinstance(image, Image.Image):
         return rgb_from_pillow(image, source="the image")
+    if not isinstance(image, np.ndarray):
+        raise ShapeError(f"an image is an array, a Pillow image or a file, not a {type(image).__name__}")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ShapeError(
             f"an image is uint8 RGB (h, w, 3), not {image.dtype} {image.shape}; convert it, or pass its path"

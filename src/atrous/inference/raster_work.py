@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from atrous.data.images import write_image
 from atrous.data.labels import IGNORE, LabelSet
 from atrous.data.places import Place, write_at
 from atrous.data.score_file import write_probabilities
-from atrous.errors import DataError, GeometryError
+from atrous.errors import DataError, GeometryError, OutputError
 from atrous.inference.image_work import ImageWork
 from atrous.inference.label_files import finish_label_map
 from atrous.inference.label_strips import LabelStrips, open_label_strips
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 MOST_WHOLE_PIXELS = 1 << 26
 """Above this no image is held whole for what needs it whole: a CRF, several views, probabilities."""
+
+
+DARK = 1 << 14
+"""Where no 16-bit value is as large as this, white is not meant to be 65535."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,13 @@ class RasterWork:
     Attributes:
         image: The file, on this machine, and what becomes of it.
         bands: Three bands (red, green, blue) or one (gray) to see, counted from 1; None for all.
+        span: Values that become black and white; None for those of the type.
         overwrite: Whether strips may be deleted that another job left.
     """
 
     image: ImageWork
     bands: tuple[int, ...] | None = None
+    span: tuple[float, float] | None = None
     overwrite: bool = False
 
     @property
@@ -78,7 +85,8 @@ class RasterWork:
         from atrous.inference.bands import WHOLE_PIXELS  # heavy, and works are made before it is needed
 
         assert content is None
-        with open_raster(Path(self.source), bands=self.bands) as raster:
+        with self._open() as raster:
+            _refuse_dark(raster)
             whole = predictor.needs_whole or self.image.probabilities is not None
             height, width = raster.size
             if whole and height * width > MOST_WHOLE_PIXELS:
@@ -90,8 +98,15 @@ class RasterWork:
             strips = self._strips(raster)
             if whole or height * width <= WHOLE_PIXELS:
                 return self._at_once(raster, predictor, strips)
-            yield from self._by_bands(raster, predictor, strips)
+            try:
+                yield from self._by_bands(raster, predictor, strips)
+            finally:
+                if strips.next_row == 0:
+                    strips.remove()  # nothing is done that another run could go on from
             return LabeledStrips(strips, predictor.label_set)
+
+    def _open(self) -> AbstractContextManager[Raster]:
+        return open_raster(Path(self.source), bands=self.bands, span=self.span)
 
     def _at_once(self, raster: Raster, predictor: "Predictor", strips: LabelStrips) -> LabeledStrips:
         """All rows as one strip."""
@@ -120,7 +135,7 @@ class RasterWork:
                 with reading:
                     found = _without_gaps(labels, raster, strips.next_row)
                 strips.append(found)
-                yield Part(self.source, strips.next_row, height)
+                yield Part(self.source, strips.next_row, height, is_kept=True)
         except GeometryError as error:
             raise DataError(
                 f"{self.source} has {height} x {raster.size[1]} pixels, is to be seen by bands, and {error}"
@@ -136,7 +151,10 @@ class RasterWork:
         made = json.loads(self.image.note or "{}")
         made.pop("opacity", None)  # of the overlay, which is drawn at the end
         job = {**raster.identity(), **made}
-        return open_label_strips(self.image.label_map, raster.size, job, overwrite=self.overwrite)
+        try:
+            return open_label_strips(self.image.label_map, raster.size, job, overwrite=self.overwrite)
+        except OutputError as error:  # another job's strips are no reason to end the run
+            raise DataError(str(error)) from error
 
     def write(self, result: LabeledStrips) -> None:
         """Write the overlay, of at most 4096 pixels a side, and then the label map.
@@ -146,13 +164,23 @@ class RasterWork:
             OutputError: If one cannot be written.
         """
         strips, label_set, scores = result.strips, result.label_set, result.probabilities
-        with open_raster(Path(self.source), bands=self.bands) as raster:
+        with self._open() as raster:
             if self.image.overlay is not None:
                 drawn = preview(raster, strips, label_set, opacity=self.image.opacity)
                 write_at(self.image.overlay, lambda path: write_image(path, drawn))
             if self.image.probabilities is not None and scores is not None:
                 write_at(self.image.probabilities, lambda path: write_probabilities(path, scores))
             finish_label_map(strips, raster.grid, label_set, note=self.image.note)
+
+
+def _refuse_dark(raster: Raster) -> None:
+    """Sensors of 10 to 14 bits and reflectances fill a small part of 16 bits; networks see black there."""
+    brightest = raster.brightest()
+    if brightest is not None and brightest < DARK:
+        raise DataError(
+            f"{raster.path} has values up to {brightest} where it was looked at, so it would be seen nearly "
+            f"black, with 65535 for white; say what is black and what white, as in --span 0 {brightest}"
+        )
 
 
 def _without_gaps(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Integer, UInt8
+from jaxtyping import Bool, Num, UInt8
 
 from atrous.data.orientation import UPRIGHT, png_orientation, tiff_orientation
 from atrous.errors import DataError, ShapeError
@@ -21,6 +21,7 @@ DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
 """GDAL's readers that are used; the others do not read by rows, or have no bands of colors."""
 
 _TOO_PROGRESSIVE = "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC"  # said of JPEGs that would take over 500 MiB
+_SAMPLED = 64  # rows
 _LEAST_CACHE, _MOST_CACHE = 64 * MIB, 512 * MIB
 
 
@@ -78,7 +79,26 @@ class Raster:
             "bytes": status.st_size,
             "modified_ns": status.st_mtime_ns,
             "bands": list(self._colors.bands),
+            "span": self._colors.span,
         }
+
+    def brightest(self) -> int | None:
+        """The largest value in rows at the top, in the middle and at the end of 16-bit data without a span.
+
+        None for other data. It is then known whether 65535 is white, or whether all would be nearly black.
+
+        Raises:
+            DataError: If rows are cut off or damaged.
+        """
+        colors, height = self._colors, self.size[0]
+        is_wide = {np.dtype(self._dataset.dtypes[band - 1]).itemsize for band in colors.bands} == {2}
+        if not is_wide or colors.span is not None or colors.palette is not None:
+            return None
+        starts = {0, max(height // 2 - _SAMPLED // 2, 0), max(height - _SAMPLED, 0)}
+        samples = [
+            self._values(colors.bands, start, min(start + _SAMPLED, height)) for start in sorted(starts)
+        ]
+        return max(int(sample.max()) for sample in samples)
 
     def _valid(self, start: int, stop: int) -> Bool[np.ndarray, "rows w"]:
         alpha = self._colors.alpha
@@ -88,7 +108,7 @@ class Raster:
 
     def _values(
         self, bands: tuple[int, ...], start: int, stop: int, *, masks: bool = False
-    ) -> Integer[np.ndarray, "c rows w"]:
+    ) -> Num[np.ndarray, "c rows w"]:
         """What the file holds, or its masks (0 for invalid), in the order of the bands."""
         height = self.size[0]
         if not 0 <= start < stop <= height:
@@ -119,7 +139,9 @@ class Raster:
 
 
 @contextmanager
-def open_raster(path: Path, *, bands: tuple[int, ...] | None = None) -> Iterator[Raster]:
+def open_raster(
+    path: Path, *, bands: tuple[int, ...] | None = None, span: tuple[float, float] | None = None
+) -> Iterator[Raster]:
     """A raster to read by rows; closed at the end of the `with`.
 
     One band is gray or a palette, three are red, green and blue; a band marked as alpha is a mask. A raster
@@ -129,10 +151,12 @@ def open_raster(path: Path, *, bands: tuple[int, ...] | None = None) -> Iterator
         path: A file; a TIFF stored in tiles or strips, a PNG, or a JPEG that is not progressive takes memory
             for some rows only.
         bands: Three bands (red, green, blue) or one (gray), counted from 1.
+        span: Values that become black and white; needed for floats.
 
     Raises:
-        ConfigError: If rasterio is not installed, or there are no such bands.
-        DataError: If the file is missing or broken, or has floats, too many bands, or an orientation.
+        ConfigError: If rasterio is not installed, or neither one nor three bands were asked for.
+        DataError: If the file is missing or broken, has no such bands, or floats, too many bands, or an
+            orientation.
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist or is no file; check the name")
@@ -148,7 +172,7 @@ def open_raster(path: Path, *, bands: tuple[int, ...] | None = None) -> Iterator
         grid = grid_of(dataset)
         if not grid.is_georeferenced:  # places are those of the pixels as they are stored
             _refuse_turned(path, dataset)
-        colors = plan_colors(dataset, bands, source=str(path))
+        colors = plan_colors(dataset, bands, span=span, source=str(path))
         yield Raster(path, grid, _has_mask(dataset, colors), colors, dataset, [])
 
 

@@ -1,5 +1,6 @@
 """Running a network along one axis of an input that is never there as a whole, exactly."""
 
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -125,9 +126,12 @@ class Stream:
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that is kept between two chunks, by name, as tensors; `load_state_dict` goes on from there."""
-        state = {"": torch.tensor([self.received, self.returned, self.is_flushed])}
+        state = {"": torch.tensor([self.received, self.returned, self.is_flushed, self._fingerprint()])}
         for name, track in self._tracks.items():
-            state[name] = torch.tensor([track.done, *(buffer.first for buffer in track.buffers.values())])
+            buffers = track.buffers.values()
+            state[name] = torch.tensor(
+                [track.done, *(place for buffer in buffers for place in (buffer.first, buffer.stop))]
+            )
             for source, buffer in track.buffers.items():
                 if buffer.values is not None:
                     state[f"{name}/{source}"] = buffer.values.clone()
@@ -139,15 +143,22 @@ class Stream:
         Raises:
             ConfigError: If the state is that of another network.
         """
-        if {name for name in state if "/" not in name} != {"", *self._tracks}:
+        if "" not in state or int(state[""][-1]) != self._fingerprint():
             raise ConfigError("the state is that of another network; make the stream of the same one")
         self.restart()
-        self.received, self.returned, is_flushed = map(int, state[""].tolist())
+        self.received, self.returned, is_flushed, _ = map(int, state[""].tolist())
         self.is_flushed = bool(is_flushed)
         for name, track in self._tracks.items():
-            track.done, *firsts = map(int, state[name].tolist())
-            for (source, buffer), first in zip(track.buffers.items(), firsts, strict=True):
-                buffer.first, buffer.values = first, state.get(f"{name}/{source}")
+            track.done, *places = map(int, state[name].tolist())
+            for (source, buffer), first, stop in zip(
+                track.buffers.items(), places[::2], places[1::2], strict=True
+            ):
+                buffer.first, buffer.stop, buffer.values = first, stop, state.get(f"{name}/{source}")
+
+    def _fingerprint(self) -> int:
+        """Of the operators, what they read, and the axis."""
+        nodes = [(node.name, node.operator, node.axes, node.shape[:2]) for node in self.graph]
+        return zlib.crc32(repr((self._dim, self.length, nodes)).encode())
 
     @property
     def num_bytes(self) -> int:

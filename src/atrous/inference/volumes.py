@@ -127,6 +127,7 @@ def write_label_volume(
 
     Raises:
         ConfigError: If the path ends otherwise.
+        DataError: If the volume's affine is none that a header holds.
         OutputError: If the file cannot be written.
         ShapeError: If the label maps are more, fewer or of another size than the slices.
     """
@@ -151,7 +152,10 @@ def write_label_volume(
     header.set_slope_inter(1, 0)
     header.set_intent("label")
     header["cal_min"] = header["cal_max"] = 0  # the range shown; that of intensities says nothing of labels
-    data = type(image)(labels, image.affine, header)
+    try:
+        data = type(image)(labels, image.affine, header)
+    except _import_nibabel().spatialimages.HeaderDataError as error:
+        raise DataError(f"the place of {volume.path} cannot be written ({error}); mend its affine") from error
     if note:
         data.header.extensions.append(_import_nibabel().nifti1.Nifti1Extension("comment", note.encode()))
     write_atomically(
@@ -189,7 +193,14 @@ def _unpacked(path: Path, folder: Path) -> Path:
 
 
 def _refuse_other_arrays(image: Any, path: Path) -> None:
-    if len(image.shape) < 3 or any(size != 1 for size in image.shape[3:]):
+    if not np.isfinite(image.affine).all():
+        raise DataError(f"{path} says that its voxels lie at NaN or infinity; mend its affine")
+    if len(image.shape) < 3:
+        raise DataError(
+            f"{path} has the axes {image.shape}, and a volume has three; save a slice as an image, or as a "
+            "volume with an axis of length 1"
+        )
+    if any(size != 1 for size in image.shape[3:]):
         raise DataError(
             f"{path} has the axes {image.shape}, and a volume has three; save one volume of it, as by "
             "nibabel.save(image.slicer[..., 0], FILE)"
@@ -207,7 +218,8 @@ def _intensities(image: Any, stored: np.ndarray) -> Float32[np.ndarray, "h w"]:
     from nibabel.volumeutils import apply_read_scaling
 
     scaled = apply_read_scaling(np.asarray(stored), image.dataobj.slope, image.dataobj.inter)
-    return np.asarray(scaled, np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is infinity, which counts as no intensity
+        return np.asarray(scaled, np.float32)
 
 
 def _write(path: Path, image: Any, *, packed: bool) -> None:

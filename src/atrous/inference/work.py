@@ -16,11 +16,19 @@ BAD_INPUT = (DataError, ShapeError)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How much of a large work is done, in its own units: rows of a raster, slices of a volume."""
+    """How much of a large work is done, in its own units: rows of a raster, slices of a volume.
+
+    Attributes:
+        source: The work's.
+        done: Units.
+        total: Units in all.
+        is_kept: Whether another run goes on from here.
+    """
 
     source: Place
     done: int
     total: int
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ class PredictConfig:
         opacity: Of the colors in the overlay, 0-1.
         save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
         bands: Which bands of a TIFF are red, green and blue, or the one that is gray, counted from 1.
+        span: Values of a TIFF that become black and white, LOW HIGH; for floats, and where 16 bits are not
+            filled. Without it, 0 and the largest of the type.
         axis: Of a volume's array, 0-2, along which its slices are counted.
         resume: Go on: skip images whose results are there, made by this checkpoint and these settings, and
             go on within a large one.
@@ -55,7 +57,8 @@ class PredictConfig:
         inference: How the network is asked.
 
     Raises:
-        ConfigError: If there are workers and nothing to distribute to, or not one or three bands.
+        ConfigError: If there are workers and nothing to distribute to, not one or three bands, or a span
+            without extent.
     """
 
     images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE [IMAGE ...]")]
@@ -65,6 +68,7 @@ class PredictConfig:
     opacity: float = 0.5
     save_probabilities: bool = False
     bands: tuple[int, ...] = ()
+    span: tuple[float, float] | None = None
     axis: Literal[0, 1, 2] = 2
     resume: bool = False
     overwrite: bool = False
@@ -75,6 +79,8 @@ class PredictConfig:
     )
 
     def __post_init__(self) -> None:
+        if not self.images:
+            raise ConfigError("there is nothing to predict; give images, folders, globs or URLs")
         if self.workers < 0 or (self.workers and self.distribute == "no"):
             raise ConfigError(
                 f"workers {self.workers} has no --distribute ray, or is negative; give both, or none"
@@ -82,6 +88,10 @@ class PredictConfig:
         if len(self.bands) not in (0, 1, 3):
             raise ConfigError(
                 f"bands {self.bands} are neither one, gray, nor three: red, green, blue; give these"
+            )
+        if self.span is not None and not self.span[0] < self.span[1]:
+            raise ConfigError(
+                f"span {self.span} has no extent; give the value that is black, then a larger one"
             )
 
 
@@ -106,26 +116,27 @@ def run(config: PredictConfig) -> Job[PredictResult]:
     predictor = here.predictor(config.checkpoint, sizes_repeat=sizes_repeat(todo))  # refuses the impossible
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     failures, num_over = Failures(output), len(done)
-    told = ""
+    told, part = "", None
     with listen() as wish, closing(_outcomes(todo, predictor, config, wish)) as outcomes:
         for outcome in outcomes:
             if told != predictor.engine.description and config.distribute == "no":
                 told = predictor.engine.description
                 yield Progress(num_over, len(works), "predict", message=f"computed by {told}")
             if isinstance(outcome, Part):
+                part = outcome
                 yield Progress(outcome.done, outcome.total, f"predict {PurePath(outcome.source).name}")
                 if wish.stop:
                     break
                 continue
-            num_over += 1
+            num_over, part = num_over + 1, None
             if outcome.error:
                 failures.add(todo[outcome.number].source, outcome.error)
             yield Progress(num_over, len(works), "predict", message=outcome.error)
         failures.save()
         if num_over < len(works):
             raise StoppedError(
-                f"stopped after {num_over} of {len(works)} images; add --resume to go on",
-                exit_code=130 if wish.signal == signal.SIGINT else 0,
+                f"stopped after {num_over} of {len(works)} images{_kept(part)}; add --resume to go on",
+                exit_code=128 + (wish.signal or signal.SIGINT),  # as shells count
             )
     good = [work for work in todo if str(work.source) not in failures.errors]
     return PredictResult(
@@ -163,8 +174,15 @@ def _sweep(works: Sequence[Work]) -> None:
     remove_leftovers(place for work in works for place in work.outputs if isinstance(place, Path))
 
 
+def _kept(part: Part | None) -> str:
+    """What of an image under way is not lost, in words."""
+    if part is None or not part.is_kept:
+        return ""
+    return f" and {part.done} of {part.total} rows of {PurePath(part.source).name}"
+
+
 def _ways(config: PredictConfig) -> dict[str, Any]:
     """Settings that some inputs' labels depend on, where they are not the usual ones."""
-    ways = {"bands": config.bands, "axis": config.axis}
-    usual = {"bands": (), "axis": 2}
+    ways = {"bands": config.bands, "span": config.span, "axis": config.axis}
+    usual = {"bands": (), "span": None, "axis": 2}
     return {name: value for name, value in ways.items() if value != usual[name]}

@@ -47,9 +47,10 @@ def work_on(plan: Plan, config: "PredictConfig", *, note: str) -> Work:
         return VolumeWork(image, config.axis)
     is_tiff = isinstance(plan.image, Path) and plan.image.suffix.lower() in _TIFF
     is_long = header.size is not None and max(header.size) > LONGEST_JPEG
+    is_chosen = bool(config.bands) or config.span is not None
     is_large = header.is_huge or is_long
-    if header.is_placed or is_large or (is_tiff and (config.bands or header.size is None)):
-        return RasterWork(image, config.bands or None, config.overwrite)
+    if header.is_placed or is_large or (is_tiff and (is_chosen or header.size is None)):
+        return RasterWork(image, config.bands or None, config.span, config.overwrite)
     return image
 
 

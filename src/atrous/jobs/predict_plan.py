@@ -1,5 +1,6 @@
 """Which images a prediction is asked for, and what the results are called."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def _expand(pattern: Place) -> Iterator[tuple[Place, PurePosixPath]]:
     if isinstance(pattern, str):
         yield from _expand_url(pattern)
     elif pattern.is_dir():
-        found = sorted(path for path in pattern.rglob("*") if _is_image(path.name))
+        found = sorted(path for path in _files_below(pattern) if _is_image(path.name))
         if not found:
             raise _no_image(pattern)
         yield from ((path, PurePosixPath(path.relative_to(pattern))) for path in found)
@@ -87,6 +88,18 @@ def _expand(pattern: Place) -> Iterator[tuple[Place, PurePosixPath]]:
             raise DataError(f"no file, folder or glob {pattern}; check the path")
         for match in matches:
             yield from _expand(match)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files of a folder and all folders inside, linked ones too, each once; no pipes or devices."""
+    seen: set[Path] = set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        place = Path(top).resolve()
+        if place in seen:
+            folders.clear()  # a link back up
+            continue
+        seen.add(place)
+        yield from (path for name in names if (path := Path(top, name)).is_file())
 
 
 def _expand_url(url: str) -> Iterator[tuple[str, PurePosixPath]]:
