@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from atrous.inference.tiles import Tiles
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -26,7 +25,9 @@ from torch import Tensor
 from atrous.checkpoint import load_checkpoint
 from atrous.data.images import image_files, read_image
 from atrous.inference.bands import Bands
+from atrous.inference.engine import TorchEngine
 from atrous.inference.prepared import Prepared, prepared
+from atrous.inference.tiles import Tiles
 from atrous.models.catalog import build_network, network_of
 from atrous.models.contract import DenseNetwork
 
@@ -59,7 +60,12 @@ def ways_of(network: DenseNetwork, computed: Prepared, *, budget: int) -> dict[s
     bands = Bands(network, computed, SIZE, device=CPU)
     low = Bands(network, computed, SIZE, device=CPU)
     low.rows = 64
-    tiles = Tiles(computed, torch.zeros(1, 3, *SIZE), memory_budget=budget)
+    tiles = Tiles(
+        network,
+        torch.zeros(1, 3, *SIZE),
+        memory_budget=budget,
+        build=lambda part: TorchEngine(prepared(part, dtype=computed.dtype, device=CPU), device=CPU),
+    )
 
     def whole(image: np.ndarray) -> Tensor:
         with torch.inference_mode():
@@ -71,12 +77,13 @@ def ways_of(network: DenseNetwork, computed: Prepared, *, budget: int) -> dict[s
     def by_tiles(image: np.ndarray) -> Tensor:
         return tiles(_normalized(network, image))[0]
 
-    (plan,) = tiles.plan(SIZE)
+    plan, *rest = tiles.plan(SIZE)
+    context = ", then the context module" if rest else ""
     ways = {
         "whole": whole,
         f"bands of {bands.rows} rows": by_bands(bands),
         f"bands of {low.rows} rows": by_bands(low),
-        f"{plan.num_tiles} exact tiles of {plan.tile_size[0]} x {plan.tile_size[1]}": by_tiles,
+        f"{plan.num_tiles} exact tiles of {plan.tile_size[0]} x {plan.tile_size[1]}{context}": by_tiles,
     }
     return ways | monai_ways(network, computed)
 
@@ -113,7 +120,7 @@ def measure(
 ) -> list[Row]:
     """All ways on fresh images, in turn."""
     computed = prepared(network.eval(), dtype=DTYPES[precision], device=CPU).eval()
-    ways = ways_of(network, computed, budget=64 << 20)
+    ways = ways_of(network, computed, budget=120 << 20)
     times: dict[str, list[float]] = {way: [] for way in ways}
     errors, changes = (dict.fromkeys(ways, 0.0) for _ in range(2))
     for turn in range(repeats + 1):

@@ -202,7 +202,7 @@ def test_values_beyond_16_bits_are_refused(tmp_path):
 
 def test_floats_want_a_span(tmp_path):
     path = write_geotiff(tmp_path / "a.tif", np.zeros((1, 5, 5), np.float32))
-    with pytest.raises(DataError, match="stores floats.*--span 0 1"), open_raster(path):
+    with pytest.raises(DataError, match=r"stores floats.*--span 0 1"), open_raster(path):
         pass
 
 
