@@ -59,7 +59,7 @@ def ways_of(network: DenseNetwork, computed: Prepared, *, budget: int) -> dict[s
     """The whole, and its rivals."""
     bands = Bands(network, computed, SIZE, device=CPU)
     low = Bands(network, computed, SIZE, device=CPU)
-    low.rows = 64
+    low.rows = 32
     tiles = Tiles(
         network,
         torch.zeros(1, 3, *SIZE),

@@ -32,7 +32,8 @@ MEMORY = 256 << 20
 TILE_MEMORY = 3 << 29
 """Bytes for a tile, where an engine takes fixed sizes only: small tiles are mostly halo."""
 
-_MOST_ROWS = 256  # of a band: more are not faster
+_LAYER = 24 << 20  # bytes a band of it: from 32 MiB on, glibc takes memory anew from the system at each use
+_FEW_ROWS = 64  # of a band, where they fit into `MEMORY`: fewer are slower by what each call costs
 _COPIES = 3  # of a band in its largest layer at one time: what it reads, that with its border, what it writes
 
 
@@ -159,8 +160,9 @@ class Bands:
     def _rows_a_band(self) -> int:
         nodes = [node for node in self._stream.graph if node.is_map and node.shape]
         largest = max(math.prod(node.shape) for node in nodes) / nodes[0].size[0]
-        rows = MEMORY / (_COPIES * largest * self._itemsize)
-        return self._alignment * max(int(min(rows, _MOST_ROWS) // self._alignment), 1)
+        row = largest * self._itemsize
+        rows = min(MEMORY / (_COPIES * row), max(_LAYER / row, _FEW_ROWS))
+        return self._alignment * max(int(rows // self._alignment), 1)
 
 
 class TiledImage:

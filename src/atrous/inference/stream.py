@@ -77,14 +77,16 @@ class Stream:
         self.returned = 0
         self.is_flushed = False
 
-    def push(self, chunk: Shaped[Tensor, "b c *spatial"]) -> Tensor:
+    def push(self, chunk: Shaped[Tensor, "b c *spatial"], *, is_last: bool = False) -> Tensor:
         """The output cells that this chunk completes; none of them where more is needed.
 
         Args:
             chunk: The next cells of the input, of the example's shape but for their number.
+            is_last: Whether the input ends with it: then all outputs come, by fewer calls than with `flush`.
 
         Raises:
-            ShapeError: If the chunk has another shape, the input is longer than `length`, or was ended.
+            ShapeError: If the chunk has another shape, the input is longer than `length`, or was ended, or
+                ends too early.
         """
         cells = chunk.shape[self._dim] if chunk.ndim == len(self._shape) else -1
         if cells < 0 or tuple(chunk.shape) != self._with_cells(self._shape, cells, self._dim):
@@ -99,7 +101,9 @@ class Stream:
                 f"{self.received + cells} cells of an input of length {self.length}; push no more"
             )
         self.received += cells
-        return self._advance(chunk, is_end=False)
+        if is_last:
+            self._end()
+        return self._advance(chunk, is_end=is_last)
 
     def flush(self) -> Tensor:
         """The output cells that were waiting for more input: it ends here.
@@ -109,19 +113,19 @@ class Stream:
         """
         if self.is_flushed:
             raise ShapeError("the input has ended; restart() takes a new one")
-        if self.received == 0 or (self.length is not None and self.received < self.length):
-            wanted = self.length or "at least 1"
-            raise ShapeError(f"the input ends after {self.received} of {wanted} cells; push the rest first")
-        self.is_flushed = True
+        self._end()
         return self._advance(None, is_end=True)
 
     def run(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """All outputs of one input, piece by piece; pieces without cells are left out."""
         self.restart()
+        waiting = None
         for chunk in chunks:
-            if (piece := self.push(chunk)).shape[self._output.dim]:
+            if waiting is not None and (piece := self.push(waiting)).shape[self._output.dim]:
                 yield piece
-        if (piece := self.flush()).shape[self._output.dim]:
+            waiting = chunk
+        piece = self.flush() if waiting is None else self.push(waiting, is_last=True)
+        if piece.shape[self._output.dim]:
             yield piece
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -154,6 +158,13 @@ class Stream:
                 track.buffers.items(), places[::2], places[1::2], strict=True
             ):
                 buffer.first, buffer.stop, buffer.values = first, stop, state.get(f"{name}/{source}")
+
+    def _end(self) -> None:
+        """Note that the input is complete."""
+        if self.received == 0 or (self.length is not None and self.received < self.length):
+            wanted = self.length or "at least 1"
+            raise ShapeError(f"the input ends after {self.received} of {wanted} cells; push the rest first")
+        self.is_flushed = True
 
     def _fingerprint(self) -> int:
         """Of the operators, what they read, and the axis."""
