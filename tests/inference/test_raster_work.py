@@ -9,7 +9,6 @@ import rasterio
 from PIL import Image
 
 from atrous.data.labels import IGNORE
-from atrous.errors import DataError
 from atrous.inference import bands as bands_module
 from atrous.inference import predictor as predictor_module
 from atrous.inference.image_work import ImageWork
@@ -220,9 +219,17 @@ def test_a_disk_that_fills_up_keeps_what_is_done(tmp_path, predictor):
 
 
 @pytest.mark.usefixtures("by_bands")
-def test_a_network_that_sees_everything_is_one_line(tmp_path):
-    path = write_geotiff(tmp_path / "a.tif", noise(3, *SIZE), **UTM)
-    _, error = do(work_on(path), Predictor(SeesAll(), device="cpu"))
-    assert "is to be seen by bands" in error
-    with pytest.raises(DataError, match="mean"):
-        list(work_on(path).predict(Predictor(SeesAll(), device="cpu"), None))
+def test_a_network_that_sees_everything_sees_what_memory_holds(tmp_path, monkeypatch):
+    pixels = noise(3, *SIZE)
+    path = write_geotiff(tmp_path / "a.tif", pixels, **UTM)
+    seeing = Predictor(SeesAll(), device="cpu")
+    assert do(work_on(path), seeing) == ([], "")
+    assert np.array_equal(labels_of(tmp_path / "labels.tif"), at_once(seeing, pixels))
+    monkeypatch.setattr("atrous.inference.raster_work.MOST_WHOLE_PIXELS", 1000)
+    assert "networks that see everything" in do(work_on(path), seeing)[1]
+
+
+def test_a_small_raster_that_fails_leaves_nothing_in_the_way(tmp_path, predictor):
+    path = cut_off(write_geotiff(tmp_path / "a.tif", noise(3, *SIZE), **UTM))
+    assert "replace the file" in do(work_on(path), predictor)[1]
+    assert {each.name for each in tmp_path.iterdir()} == {"a.tif"}

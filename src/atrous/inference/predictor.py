@@ -159,8 +159,9 @@ class Predictor:
 
     def scores(self, image: Picture) -> Float[Tensor, "k y x"]:
         """Logits on the network's own grid of ceil(side / output_stride) cells, float32."""
-        parts = self._parts_of(image.shape[:2]) if image.shape[0] * image.shape[1] > WHOLE_PIXELS else None
-        if parts is not None:
+        size = image.shape[:2]
+        if size[0] * size[1] > WHOLE_PIXELS and self.sees_in_parts(size):
+            parts = self._in_parts(size)
             return torch.cat(list(parts.cells(lambda start, stop: image[start:stop])), 1)
         return self.engine(self._with_margin(image))[0]
 
@@ -200,12 +201,12 @@ class Predictor:
             if len(labels):
                 yield labels
 
-    def _parts_of(self, size: tuple[int, int]) -> Bands | TiledImage | None:
-        """Images of this size in parts; None where the network has to see them whole."""
+    def sees_in_parts(self, size: tuple[int, int]) -> bool:
+        """Whether an image of this size (h, w) can go through in parts: no operator sees it all."""
         try:
-            return self._in_parts(size)
+            return self._in_parts(size) is not None
         except GeometryError:
-            return None
+            return False
 
     def _in_parts(self, size: tuple[int, int]) -> Bands | TiledImage:
         """Images of this size in parts; the last ones are kept, since tracing takes seconds."""

@@ -15,7 +15,7 @@ from atrous.data.images import write_image
 from atrous.data.labels import IGNORE, LabelSet
 from atrous.data.places import Place, write_at
 from atrous.data.score_file import write_probabilities
-from atrous.errors import DataError, GeometryError, OutputError
+from atrous.errors import DataError, OutputError
 from atrous.inference.image_work import ImageWork
 from atrous.inference.label_files import finish_label_map
 from atrous.inference.label_strips import LabelStrips, open_label_strips
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MOST_WHOLE_PIXELS = 1 << 26
 """Above this no image is held whole for what needs it whole: a CRF, several views, probabilities."""
-
 
 DARK = 1 << 14
 """Where no 16-bit value is as large as this, white is not meant to be 65535."""
@@ -87,18 +86,20 @@ class RasterWork:
         assert content is None
         with self._open() as raster:
             _refuse_dark(raster)
-            whole = predictor.needs_whole or self.image.probabilities is not None
             height, width = raster.size
-            if whole and height * width > MOST_WHOLE_PIXELS:
+            needs_whole = predictor.needs_whole or self.image.probabilities is not None
+            is_small = height * width <= WHOLE_PIXELS
+            at_once = needs_whole or is_small or not predictor.sees_in_parts(raster.size)
+            if at_once and height * width > MOST_WHOLE_PIXELS:
                 raise DataError(
-                    f"{self.source} has {height} x {width} pixels, too many to hold the scores of, as "
-                    "a CRF, scales, flips, the released protocol and --save-probabilities do; leave them out "
-                    "(--no-crf for what the checkpoint carries)"
+                    f"{self.source} has {height} x {width} pixels, too many to hold whole, as a CRF, scales, "
+                    "flips, the released protocol, --save-probabilities and networks that see everything "
+                    "need it; leave them out (--no-crf for what the checkpoint carries)"
                 )
             strips = self._strips(raster)
-            if whole or height * width <= WHOLE_PIXELS:
-                return self._at_once(raster, predictor, strips)
             try:
+                if at_once:
+                    return self._at_once(raster, predictor, strips)
                 yield from self._by_bands(raster, predictor, strips)
             finally:
                 if strips.next_row == 0:
@@ -130,16 +131,11 @@ class RasterWork:
 
         if strips.next_row == height:
             return
-        try:
-            for labels in predictor.label_rows(raster.size, read, start=strips.next_row):
-                with reading:
-                    found = _without_gaps(labels, raster, strips.next_row)
-                strips.append(found)
-                yield Part(self.source, strips.next_row, height, is_kept=True)
-        except GeometryError as error:
-            raise DataError(
-                f"{self.source} has {height} x {raster.size[1]} pixels, is to be seen by bands, and {error}"
-            ) from error
+        for labels in predictor.label_rows(raster.size, read, start=strips.next_row):
+            with reading:
+                found = _without_gaps(labels, raster, strips.next_row)
+            strips.append(found)
+            yield Part(self.source, strips.next_row, height, is_kept=True)
 
     def _strips(self, raster: Raster) -> LabelStrips:
         """Those of this job that are there already."""
