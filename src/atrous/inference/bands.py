@@ -1,27 +1,23 @@
 """A network's cells of an image that is read by rows: neither it nor any layer is ever there whole."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from atrous.errors import ConfigError, ShapeError
+from atrous.errors import ConfigError
 from atrous.geometry.axis_flow import first_inner_output
 from atrous.geometry.receptive_field import receptive_field
 from atrous.inference.engine import Engine
+from atrous.inference.margin import Margined, ReadRows
 from atrous.inference.prepared import EXAMPLE_SIDE, Prepared
 from atrous.inference.stream import Stream
 from atrous.inference.tiles import Tiles
 from atrous.models.contract import DenseNetwork
-from atrous.ops.pad import pad_reflect, reflected_index
-
-ReadRows = Callable[[int, int], UInt8[np.ndarray, "rows w 3"]]
-"""From a first row and one past the last to these rows of an image, RGB, 0-255."""
 
 WHOLE_PIXELS = 1 << 22
 """Larger images go through the network by bands; VGG's first layers take 2 GB for one of this size."""
@@ -35,49 +31,6 @@ TILE_MEMORY = 3 << 29
 _LAYER = 24 << 20  # bytes a band of it: from 32 MiB on, glibc takes memory anew from the system at each use
 _FEW_ROWS = 64  # of a band, where they fit into `MEMORY`: fewer are slower by what each call costs
 _COPIES = 3  # of a band in its largest layer at one time: what it reads, that with its border, what it writes
-
-
-@dataclass(frozen=True, slots=True)
-class Margined:
-    """Rows of an image as a network wants them: normalized, with its margin.
-
-    Attributes:
-        network: It says how, and how wide the margin is.
-        size: Height and width of the image in pixels, without the margin.
-        device: Where the rows are brought.
-    """
-
-    network: DenseNetwork
-    size: tuple[int, int]
-    device: torch.device
-
-    @property
-    def padded(self) -> tuple[int, int]:
-        """Height and width with the margin."""
-        height, width = (side + 2 * self.network.margin for side in self.size)
-        return height, width
-
-    def pixels(self, read: ReadRows, start: int, stop: int) -> UInt8[np.ndarray, "rows w 3"]:
-        """Rows start..stop-1 of the image with its margin above and below, without that at the sides.
-
-        Raises:
-            ShapeError: If something else is read than was asked for.
-        """
-        index = reflected_index(start - self.network.margin, stop - self.network.margin, self.size[0])
-        lowest, after = int(index.min()), int(index.max()) + 1
-        rows = read(lowest, after)
-        if rows.shape != (after - lowest, self.size[1], 3) or rows.dtype != np.uint8:
-            raise ShapeError(
-                f"read({lowest}, {after}) gave {rows.dtype} {rows.shape} of an image of {self.size}; give "
-                f"uint8 {(after - lowest, self.size[1], 3)}"
-            )
-        return rows[index - lowest]
-
-    def normalized(self, pixels: UInt8[np.ndarray, "rows w 3"]) -> Float32[Tensor, "1 3 rows x"]:
-        """The same for the network, with the margin at the sides."""
-        margin = self.network.margin
-        images = torch.from_numpy(pixels).to(self.device).permute(2, 0, 1)[None].float()
-        return pad_reflect(self.network.normalization.apply(images), [(0, 0), (margin, margin)])
 
 
 class Bands:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from atrous.data.images import image_files, read_image
 from atrous.errors import ConfigError
+from atrous.inference.margin import Margined
 from atrous.models.contract import DenseNetwork
-from atrous.ops.pad import pad_reflect
 
 MOST_IMAGES = 40  # of a folder; ranges of values settle long before, and each is a pass in float32
 HELD_OUT_EVERY = 5  # of these is not calibrated on, but compared on
@@ -92,8 +92,7 @@ def as_seen_by(
     resized = image
     if image.shape[:2] != size:
         resized = np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
-    pixels = torch.from_numpy(resized.copy()).permute(2, 0, 1)[None].float()
-    return pad_reflect(network.normalization.apply(pixels), [(network.margin, network.margin)] * 2)
+    return Margined(network, size, torch.device("cpu")).whole(resized)
 
 
 def read_as_seen_by(

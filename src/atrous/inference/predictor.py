@@ -18,17 +18,17 @@ from atrous.data.images import read_image, rgb_from_pillow
 from atrous.data.labels import LabelSet
 from atrous.errors import ConfigError, GeometryError, ShapeError
 from atrous.geometry.program import evaluating
-from atrous.inference.bands import WHOLE_PIXELS, Bands, ReadRows, TiledImage
+from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
 from atrous.inference.engine import Engine, TorchEngine
 from atrous.inference.engines import build_engine
 from atrous.inference.machine import Precision, pick_device
+from atrous.inference.margin import Margined, ReadRows
 from atrous.inference.prediction import Prediction
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.inference.seen_as import seen_as
 from atrous.inference.views import Views
 from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
-from atrous.ops.pad import pad_reflect
 from atrous.ops.resample import upsample_logits
 from atrous.ops.upsample_labels import LabelUpsampler
 
@@ -220,10 +220,7 @@ class Predictor:
 
     def _with_margin(self, image: Picture) -> Float[Tensor, "1 3 y x"]:
         """The image as the network wants it."""
-        margin = self.network.margin
-        pixels = torch.from_numpy(image.copy()).to(self.device).permute(2, 0, 1)[None].float()
-        images = pad_reflect(self.network.normalization.apply(pixels), [(margin, margin)] * 2)
-        return images.contiguous(memory_format=torch.channels_last)
+        return Margined(self.network, image.shape[:2], self.device).whole(image)
 
 
 def _refine(crf: CRF, logits: Float[Tensor, "k h w"], pixels: Picture) -> Float[Tensor, "k h w"]:
