@@ -153,7 +153,18 @@ def test_a_work_that_kills_its_workers_is_given_up(config, tmp_path, monkeypatch
 @pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_resume_goes_on(config):
     words = ["predict", *config.images, "--checkpoint", str(config.checkpoint), "-o", str(config.output)]
-    command = [sys.executable, "-m", "atrous", *words, "--device", "cpu", "--distribute", "ray"]
+    command = [
+        sys.executable,
+        "-m",
+        "atrous",
+        *words,
+        "--device",
+        "cpu",
+        "--precision",
+        "float32",
+        "--distribute",
+        "ray",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     started = time.monotonic()
     while not list(config.output.glob("*.png")) and time.monotonic() < started + PATIENCE:

@@ -29,18 +29,22 @@ def gdal_session(*, cache_bytes: int = 64 * MIB) -> Iterator[Any]:
         import rasterio
     except ImportError as error:
         raise ConfigError('rasters are read and written by rasterio; pip install "atrous[geo]"') from error
+    _ignore_lying_nowhere()
     with rasterio.Env(GDAL_CACHEMAX=cache_bytes, **_OPTIONS):
         yield rasterio
 
 
-@contextmanager
-def lying_nowhere() -> Iterator[None]:
-    """No warnings about rasters without a place on earth, which are as good as any here."""
+def _ignore_lying_nowhere() -> None:
+    """No warnings about rasters without a place on earth, which are as good as any here.
+
+    For good, since warnings cannot be caught for a while where several threads open rasters.
+    """
     from rasterio.errors import NotGeoreferencedWarning
 
-    with warnings.catch_warnings():
+    if not any(
+        action == "ignore" and kind is NotGeoreferencedWarning for action, _, kind, *_ in warnings.filters
+    ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield
 
 
 def gdal_reason(error: Exception) -> str:

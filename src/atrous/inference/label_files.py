@@ -15,7 +15,7 @@ from atrous.data.labels import IGNORE, LabelSet
 from atrous.data.notes import KEYWORD, note_chunk
 from atrous.errors import ConfigError, OutputError
 from atrous.files import write_atomically
-from atrous.inference.gdal import MIB, gdal_reason, gdal_session, lying_nowhere
+from atrous.inference.gdal import MIB, gdal_reason, gdal_session
 from atrous.inference.grid import Grid
 from atrous.inference.label_strips import LabelStrips
 
@@ -67,7 +67,7 @@ class _Meaning:
 
 def stored_note(path: Path) -> str:
     """The note in a GeoTIFF that `finish_label_map` wrote; empty without one, or in what is none."""
-    with gdal_session() as rasterio, lying_nowhere():
+    with gdal_session() as rasterio:
         try:
             with rasterio.open(path) as stored:
                 return stored.tags().get(KEYWORD, "")
@@ -106,7 +106,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def _write_geotiff(path: Path, strips: LabelStrips, meaning: _Meaning) -> None:
     height, width = strips.size
     cache_bytes = max(64 * MIB, 2 * TILE * (width + TILE))  # two rows of tiles
-    with gdal_session(cache_bytes=cache_bytes) as rasterio, lying_nowhere():
+    with gdal_session(cache_bytes=cache_bytes) as rasterio:
         try:
             with rasterio.open(
                 path, "w", driver="GTiff", height=height, width=width, **_creation(meaning.grid)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Num, UInt8
 
 from atrous.data.orientation import UPRIGHT, png_orientation, tiff_orientation
 from atrous.errors import DataError, ShapeError
-from atrous.inference.gdal import MIB, gdal_reason, gdal_session, lying_nowhere
+from atrous.inference.gdal import MIB, gdal_reason, gdal_session
 from atrous.inference.grid import Grid, grid_of
 from atrous.inference.raster_colors import Colors, plan_colors
 
@@ -160,7 +160,7 @@ def open_raster(
     """
     if not path.is_file():
         raise DataError(f"{path} does not exist or is no file; check the name")
-    with gdal_session() as rasterio, lying_nowhere():
+    with gdal_session() as rasterio:
         try:
             dataset = rasterio.open(path)
         except rasterio.errors.RasterioIOError as error:
@@ -211,7 +211,7 @@ def _refuse_turned(path: Path, dataset: Any) -> None:
 
 def _first_broken_row(rasterio: Any, path: Path, start: int, stop: int) -> int:
     """The first row that cannot be read alone, of a file that is opened anew; `start` where each can."""
-    with lying_nowhere(), rasterio.open(path) as dataset:
+    with rasterio.open(path) as dataset:
         for row in range(start, stop):
             try:
                 dataset.read(window=((row, row + 1), (0, dataset.width)))
