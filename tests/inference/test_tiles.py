@@ -211,7 +211,7 @@ NETWORKS: dict[str, nn.Module] = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("size", [(47, 52), (64, 33)])
+@pytest.mark.parametrize("size", [pytest.param((47, 52), marks=pytest.mark.slow), (64, 33)])
 def test_networks_of_every_kind_are_tiled(name: str, size: tuple[int, int]):
     torch.manual_seed(0)
     network = NETWORKS[name].double().eval()
