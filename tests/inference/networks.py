@@ -1,7 +1,7 @@
 """Small networks: of the catalog with few channels, one with every border, one that sees all."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
@@ -101,3 +101,23 @@ def edgy(name: str) -> DenseNetwork:
         elif isinstance(layer, BilinearUpsampling):
             network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
     return network.eval()
+
+
+class UNet(nn.Module):
+    """Skips whose branches wait for each other, a transposed convolution, and batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+        self.deep = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, padding=4, dilation=4), nn.ReLU())
+        self.up = nn.ConvTranspose2d(6, 4, 2, stride=2)
+        self.last = nn.Conv2d(8, 3, 3, padding=1, padding_mode="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.down(x)
+        return self.last(torch.cat([self.up(self.deep(skip)), skip], 1))
+
+
+def run(network: nn.Module, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return network(images)

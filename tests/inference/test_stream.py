@@ -9,32 +9,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from atrous.errors import ConfigError, GeometryError, ShapeError
+from atrous.errors import ConfigError, GeometryError
 from atrous.inference.stream import Stream
 from atrous.models.catalog import build_network
 from geometry.networks import SIZES, Lambda, layers
+from inference.networks import UNet
+from inference.streaming import assert_same
 
 LONG = {1: 61, 2: 33, 3: 19}
 SMALL, LARGE = ("compact", "compact_context"), ("frontend_light", "dilation8_light")
 STREAMED = [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
-
-
-def chunks_of(images: Tensor, sizes: list[int], dim: int) -> list[Tensor]:
-    """Pieces along a dimension, of these sizes again and again."""
-    pieces, start = [], 0
-    while start < images.shape[dim]:
-        stop = min(start + sizes[len(pieces) % len(sizes)], images.shape[dim])
-        pieces.append(images.narrow(dim, start, stop - start))
-        start = stop
-    return pieces
-
-
-def assert_same(network: nn.Module, stream: Stream, images: Tensor, sizes: list[int], dim: int = 2) -> None:
-    """Streamed and whole agree."""
-    with torch.no_grad():
-        whole = network(images)
-    streamed = torch.cat(list(stream.run(chunks_of(images, sizes, dim))), dim)
-    torch.testing.assert_close(streamed, whole, rtol=1e-12, atol=1e-12)
 
 
 def random_network_streams(rank: int, data: st.DataObject) -> None:
@@ -72,21 +56,6 @@ def test_random_networks_stream_as_they_run(rank: int, data: st.DataObject):
 @given(data=st.data())
 def test_many_random_networks_stream_as_they_run(rank: int, data: st.DataObject):
     random_network_streams(rank, data)
-
-
-class UNet(nn.Module):
-    """Skips whose branches wait for each other, a transposed convolution, and batch norm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
-        self.deep = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(4, 6, 3, padding=4, dilation=4), nn.ReLU())
-        self.up = nn.ConvTranspose2d(6, 4, 2, stride=2)
-        self.last = nn.Conv2d(8, 3, 3, padding=1, padding_mode="reflect")
-
-    def forward(self, x: Tensor) -> Tensor:
-        skip = self.down(x)
-        return self.last(torch.cat([self.up(self.deep(skip)), skip], 1))
 
 
 class Residual(nn.Module):
@@ -227,54 +196,6 @@ def test_an_output_comes_with_the_chunk_that_completes_it():
     assert (sizes, stream.flush().shape[-1]) == ([0, 0, 1, 4], 2)
 
 
-def test_a_saved_state_goes_on_in_another_stream():
-    torch.manual_seed(0)
-    network, images = UNet().double().eval(), torch.randn(1, 2, 40, 16, dtype=torch.float64)
-    one, other = (Stream(network, images[:, :, :16]) for _ in range(2))
-    first = one.push(images[:, :, :23])
-    other.load_state_dict(one.state_dict())
-    rest = [stream.push(images[:, :, 23:]) for stream in (one, other)]
-    ends = [stream.flush() for stream in (one, other)]
-    torch.testing.assert_close(rest[1], rest[0], rtol=0, atol=0)
-    torch.testing.assert_close(
-        torch.cat([first, rest[1], ends[1]], 2), network(images), rtol=1e-12, atol=1e-12
-    )
-    with pytest.raises(ConfigError, match="another network"):
-        Stream(nn.Conv2d(2, 2, 3).double(), images).load_state_dict(one.state_dict())
-
-
-@pytest.mark.parametrize(
-    "network",
-    [
-        nn.Conv1d(2, 2, 3, padding=1),
-        nn.ConvTranspose1d(2, 2, 5, 3),
-        nn.ConstantPad1d((1, 3), 0.5),
-        nn.LPPool1d(2, 3, stride=2),
-        nn.Conv1d(2, 2, 3, padding=1, padding_mode="reflect"),
-        nn.Sequential(nn.MaxPool1d(3, 2, ceil_mode=True), nn.Upsample(scale_factor=2, mode="linear")),
-    ],
-)
-def test_a_state_of_any_moment_goes_on(network: nn.Module):
-    samples = torch.randn(1, 2, 11, generator=torch.Generator().manual_seed(0)).double()
-    network = network.double().eval()
-    with torch.no_grad():
-        whole = network(samples)
-    for moment in range(12):
-        one, other = (Stream(network, samples, axis=-1) for _ in range(2))
-        pieces = [one.push(samples[..., index : index + 1]) for index in range(moment)]
-        other.load_state_dict(one.state_dict())
-        pieces += [other.push(samples[..., index : index + 1]) for index in range(moment, 11)]
-        torch.testing.assert_close(torch.cat([*pieces, other.flush()], -1), whole, rtol=1e-12, atol=1e-12)
-
-
-def test_a_state_of_another_kernel_or_axis_is_refused():
-    images = torch.zeros(1, 1, 16, 16)
-    state = Stream(nn.Conv2d(1, 1, 3, padding=1), images).state_dict()
-    for network, axis in ((nn.Conv2d(1, 1, 5, padding=4), -2), (nn.Conv2d(1, 1, 3, padding=1), -1)):
-        with pytest.raises(ConfigError, match="another network"):
-            Stream(network, images, axis=axis).load_state_dict(state)
-
-
 def test_a_stream_starts_anew():
     stream = Stream(nn.Conv1d(1, 1, 2), torch.zeros(1, 1, 8), axis=-1)
     stream.push(torch.zeros(1, 1, 5))
@@ -282,77 +203,7 @@ def test_a_stream_starts_anew():
     assert stream.push(torch.zeros(1, 1, 3)).shape[-1] == 2
 
 
-def test_what_sees_the_whole_axis_is_refused_by_name():
-    class Squeeze(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x * x.mean((2, 3), keepdim=True)
-
-    network = nn.Sequential(nn.Conv2d(1, 1, 3), Squeeze())
-    with pytest.raises(
-        GeometryError, match=r'"1" sees the whole axis \(mean over the axis\).*stream along another'
-    ):
-        Stream(network, torch.zeros(1, 1, 16, 16))
-
-
 def test_a_mean_over_the_other_axis_streams():
     network = Lambda(lambda x: x * x.mean(3, keepdim=True))
     images = torch.randn(1, 2, 17, 5, dtype=torch.float64)
     assert_same(network, Stream(network, images), images, [4])
-
-
-@pytest.mark.parametrize(
-    ("network", "reason"),
-    [
-        (Lambda(lambda x: functional.interpolate(x, size=(8, 8))), "resizes to a size"),
-        (nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), "aligns corners"),
-        (
-            Lambda(lambda x: x + torch.linspace(0, 1, x.shape[2], dtype=x.dtype)[:, None]),
-            "depends on the size|every",
-        ),
-        (Lambda(lambda x: x[:, :, -5:]), "counts from the end"),
-        (Lambda(lambda x: functional.pad(x, (0, 0, 0, -x.shape[2] % 8))), "depends on the size"),
-    ],
-)
-def test_networks_that_depend_on_the_size_ask_for_it(network: nn.Module, reason: str):
-    images = torch.randn(1, 1, 27, 6, dtype=torch.float64)
-    with pytest.raises(ConfigError, match=f"({reason}).*length="):
-        Stream(network, images[:, :, :12])
-    assert_same(network, Stream(network, images[:, :, :12], length=27), images, [4, 1])
-
-
-def test_writing_into_a_part_of_a_value_is_refused():
-    class Writes(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            y = x * 2
-            y[:, :1].relu_()
-            return y
-
-    with pytest.raises(GeometryError, match=r"writing into a part.*concatenate the parts"):
-        Stream(Writes(), torch.zeros(1, 2, 8, 8))
-
-
-def test_wrong_chunks_are_refused_in_a_line():
-    stream = Stream(nn.Conv2d(1, 1, 3), torch.zeros(1, 1, 8, 8), length=9)
-    with pytest.raises(ShapeError, match=r"only dimension 2 may differ"):
-        stream.push(torch.zeros(1, 1, 3, 9))
-    stream.push(torch.zeros(1, 1, 4, 8))
-    with pytest.raises(ShapeError, match=r"ends after 4 of 9 cells"):
-        stream.flush()
-    with pytest.raises(ShapeError, match=r"10 cells of an input of length 9"):
-        stream.push(torch.zeros(1, 1, 6, 8))
-    stream.push(torch.zeros(1, 1, 5, 8))
-    stream.flush()
-    with pytest.raises(ShapeError, match="has ended"):
-        stream.push(torch.zeros(1, 1, 1, 8))
-
-
-def test_inputs_too_short_for_the_network_are_refused():
-    stream = Stream(nn.Conv2d(1, 1, 5), torch.zeros(1, 1, 8, 8))
-    stream.push(torch.zeros(1, 1, 3, 8))
-    with pytest.raises(ShapeError, match=r"no output for 3 cells along the axis; give a longer input"):
-        stream.flush()
-
-
-def test_an_axis_that_is_not_spatial_is_refused():
-    with pytest.raises(ConfigError, match="is not spatial"):
-        Stream(nn.Conv2d(1, 1, 3), torch.zeros(1, 1, 8, 8), axis=1)

@@ -82,3 +82,8 @@ def test_a_flat_volume_is_told_how_to_become_one(tmp_path, predictor):
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5), np.float32), np.eye(4)), tmp_path / "flat.nii")
     work = VolumeWork(ImageWork(tmp_path / "flat.nii", tmp_path / "a.nii.gz"))
     assert "save a slice as an image" in error_of(work, predictor)
+
+
+def test_a_volume_behind_a_url_is_one_line(tmp_path, predictor):
+    work = VolumeWork(ImageWork("memory://bucket/scan.nii.gz", tmp_path / "a.nii.gz"))
+    assert "copy it here" in error_of(work, predictor)

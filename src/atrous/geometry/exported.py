@@ -32,6 +32,12 @@ class TracedProgram:
     graph: SpatialGraph
     layouts: dict[str, Layout]
 
+    @property
+    def calls(self) -> list[fx.Node]:
+        """The operators on values that come from the input, in running order."""
+        nodes = self.program.graph.nodes
+        return [node for node in nodes if node.op == "call_function" and node.name in self.layouts]
+
 
 def trace_module(network: nn.Module, example: Tensor) -> SpatialGraph:
     """The spatial graph of a module in evaluation mode; see `atrous.trace`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import map_arg
 
 from atrous.errors import GeometryError
 from atrous.geometry.source import users_line
@@ -55,6 +56,16 @@ def named_arguments(node: fx.Node) -> dict[str, Any]:
     given = dict(zip((argument.name for argument in schema), node.args, strict=False)) | dict(node.kwargs)
     defaults = {a.name: a.default_value if a.has_default_value() else None for a in schema}
     return {name: given.get(name, default) for name, default in defaults.items()}
+
+
+def numbers_of(node: fx.Node) -> Any:
+    """The arguments of a call but for the tensors."""
+    return map_arg((node.args, node.kwargs), lambda _: None)
+
+
+def aligns(node: fx.Node) -> bool:
+    """Whether an operator puts the positions of its operands side by side."""
+    return torch.Tag.pointwise in getattr(node.target, "tags", ()) or operator_name(node) in ("cat", "where")
 
 
 @contextmanager

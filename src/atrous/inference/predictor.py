@@ -204,9 +204,10 @@ class Predictor:
     def sees_in_parts(self, size: tuple[int, int]) -> bool:
         """Whether an image of this size (h, w) can go through in parts: no operator sees it all."""
         try:
-            return self._in_parts(size) is not None
+            self._in_parts(size)
         except GeometryError:
             return False
+        return True
 
     def _in_parts(self, size: tuple[int, int]) -> Bands | TiledImage:
         """Images of this size in parts; the last ones are kept, since tracing takes seconds."""

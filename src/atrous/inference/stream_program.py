@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, fx
 from torch.fx.node import map_aggregate
 
@@ -14,7 +13,7 @@ from atrous.geometry.axis import POINTWISE, Global
 from atrous.geometry.exported import TracedProgram
 from atrous.geometry.graph import Node
 from atrous.geometry.layout import Layout
-from atrous.geometry.program import operator_name
+from atrous.geometry.program import aligns
 from atrous.inference import stream_pools, stream_resampling, stream_windows
 from atrous.inference.stream_arguments import Arguments, Pieces, Positional, fill
 from atrous.inference.stream_in_place import EXPANSIONS, RESHAPES, functional_form
@@ -166,7 +165,7 @@ class StreamProgram:
             return self._reshaped(geometry, dim, unit)
         target = functional_form(node)
         arguments = self._arguments.of((node.args, node.kwargs))
-        if _aligns(node):
+        if aligns(node):
             arguments = map_aggregate(arguments, lambda value: self._with_positions(value, geometry))
 
         def run(pieces: Pieces, start: int, stop: int) -> Any:
@@ -200,8 +199,3 @@ class StreamProgram:
 def _identity(pieces: Pieces, start: int, stop: int) -> Tensor:  # noqa: ARG001
     (piece,) = pieces.values()
     return piece
-
-
-def _aligns(node: fx.Node) -> bool:
-    """Whether an operator puts the positions of its operands side by side."""
-    return torch.Tag.pointwise in getattr(node.target, "tags", ()) or operator_name(node) in ("cat", "where")

@@ -5,14 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.fx.node import map_arg
 from torch.utils._pytree import tree_leaves
 
 from atrous.errors import GeometryError
 from atrous.geometry.axis import Global, Interleaved
 from atrous.geometry.exported import TracedProgram
 from atrous.geometry.layout import axes_of
-from atrous.geometry.program import operator_name
+from atrous.geometry.program import aligns, numbers_of, operator_name
 from atrous.geometry.receptive_field import ReceptiveField
 from atrous.inference.stream_arguments import Arguments
 
@@ -86,7 +85,7 @@ def reason_against_tiles(
         layers: Its fields at the first size.
     """
     strides = {layer.node.name: layer.stride for layer in layers}
-    if [node.target for node in _calls(traced)] != [node.target for node in _calls(larger)]:
+    if [node.target for node in traced.calls] != [node.target for node in larger.calls]:
         return "the network does other things to inputs of other sizes"
     one, two = _filled(traced), _filled(larger)
     for (node, arguments), (same, others) in zip(one, two, strict=True):
@@ -94,24 +93,18 @@ def reason_against_tiles(
         if (
             not _grows_alike(traced, larger, (node.name, same.name), strides[node.name])
             or not _same_constants(arguments, others)
-            or ("upsample" not in name and name not in _MEASURED and _numbers(node) != _numbers(same))
+            or ("upsample" not in name and name not in _MEASURED and numbers_of(node) != numbers_of(same))
         ):
             return f'"{label}" ({name}) depends on the size of the input'
-        if _aligns(node) and any(_varies(value, node, traced) for value in tree_leaves(arguments)):
+        if aligns(node) and any(_varies(value, node, traced) for value in tree_leaves(arguments)):
             return f'"{label}" ({name}) reads a value for every position of the input'
     return ""
-
-
-def _calls(traced: TracedProgram) -> list[fx.Node]:
-    """The operators on values that come from the input."""
-    nodes = traced.program.graph.nodes
-    return [node for node in nodes if node.op == "call_function" and node.name in traced.layouts]
 
 
 def _filled(traced: TracedProgram) -> Iterator[tuple[fx.Node, Any]]:
     """The same operators with their arguments, constants in place of the nodes that make them."""
     arguments = Arguments(traced)
-    calls = set(_calls(traced))
+    calls = set(traced.calls)
     for node in traced.program.graph.nodes:
         if node in calls:
             yield node, arguments.of((node.args, node.kwargs))
@@ -154,13 +147,3 @@ def _varies(value: Any, node: fx.Node, traced: TracedProgram) -> bool:
             if not bool(is_same):
                 return True
     return False
-
-
-def _aligns(node: fx.Node) -> bool:
-    """Whether an operator puts the positions of its operands side by side."""
-    return torch.Tag.pointwise in getattr(node.target, "tags", ()) or operator_name(node) in ("cat", "where")
-
-
-def _numbers(node: fx.Node) -> Any:
-    """The arguments but for the tensors."""
-    return map_arg((node.args, node.kwargs), lambda _: None)

@@ -54,6 +54,8 @@ class VolumeWork:
             OutputError: If a file cannot be written.
         """
         assert content is None
+        if isinstance(self.source, str):
+            raise DataError(f"{self.source} is a volume, which is read from this machine only; copy it here")
         if self.image.probabilities is not None:
             raise DataError(f"{self.source} is a volume, of which no probabilities are saved; leave them out")
         with open_volume(Path(self.source), axis=self.axis) as volume:

@@ -1,16 +1,12 @@
 """Whether a network does something that depends on the whole size of its input, such as resizing to it."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.node import map_arg
 
 from atrous.errors import GeometryError
 from atrous.geometry.axis import POINTWISE
 from atrous.geometry.exported import TracedProgram, trace_program
-from atrous.geometry.program import named_arguments, operator_name
+from atrous.geometry.program import named_arguments, numbers_of, operator_name
 
 _FOLLOW_THE_SIZE = frozenset({"view", "reshape", "unflatten", "expand", "broadcast_to", "_unsafe_view"})
 _STEPS = (
@@ -30,17 +26,17 @@ def reason_for_whole_size(network: nn.Module, traced: TracedProgram, example: Te
         example: An input (b, c, *spatial).
         dim: One of the spatial dimensions.
     """
-    for node in _calls(traced):
+    for node in traced.calls:
         if reason := _by_itself(node, traced, dim):
             return reason
     other = _trace_another_size(network, example, dim)
     if other is None:
         return "the network takes no other size along the axis than its example"
-    one, two = list(_calls(traced)), list(_calls(other))
+    one, two = traced.calls, other.calls
     if [node.target for node in one] != [node.target for node in two]:
         return "the network does other things to inputs of other sizes"
     for node, same in zip(one, two, strict=True):
-        if operator_name(node) not in _FOLLOW_THE_SIZE and _numbers(node) != _numbers(same):
+        if operator_name(node) not in _FOLLOW_THE_SIZE and numbers_of(node) != numbers_of(same):
             return f'"{_label(node, traced)}" ({operator_name(node)}) depends on the size of the input'
     return ""
 
@@ -59,13 +55,6 @@ def _by_itself(node: fx.Node, traced: TracedProgram, dim: int) -> str:
     return ""
 
 
-def _calls(traced: TracedProgram) -> Iterator[fx.Node]:
-    """The operators on values that come from the input."""
-    for node in traced.program.graph.nodes:
-        if node.op == "call_function" and node.name in traced.layouts:
-            yield node
-
-
 def _trace_another_size(network: nn.Module, example: Tensor, dim: int) -> TracedProgram | None:
     for step in _STEPS:
         shape = list(example.shape)
@@ -75,11 +64,6 @@ def _trace_another_size(network: nn.Module, example: Tensor, dim: int) -> Traced
         except GeometryError:  # a network may take multiples of its stride only
             continue
     return None
-
-
-def _numbers(node: fx.Node) -> Any:
-    """The arguments but for the tensors."""
-    return map_arg((node.args, node.kwargs), lambda _: None)
 
 
 def _label(node: fx.Node, traced: TracedProgram) -> str:

@@ -28,9 +28,9 @@ _TIFF = (".tif", ".tiff")
 def work_on(plan: Plan, config: "PredictConfig", *, note: str) -> Work:
     """What is to be done for an input.
 
-    A TIFF with a place on earth, or another image with a world file, becomes a GeoTIFF on the same grid; so
-    do TIFFs that Pillow does not decode, such as those of many bands. An image of too many pixels for Pillow,
-    or too long for a JPEG, is read by rows. What lies behind a URL is an image.
+    A TIFF with a place on earth, or another image with a world file, becomes a GeoTIFF on the same grid. It
+    is read by rows, as are TIFFs that Pillow does not decode, such as those of many bands, and images of too
+    many pixels for Pillow, or too long for a JPEG. What lies behind a URL is an image, or a volume.
     """
     header = read_header(plan.image) if isinstance(plan.image, Path) else ImageHeader()
     volume = is_volume(str(plan.image))
