@@ -8,28 +8,50 @@ from torch import nn
 
 from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
-from atrous.models.contract import DenseNetwork
+from atrous.models.contract import AuxiliaryNetwork, DenseNetwork
 
 
 def narrow_(network: DenseNetwork) -> DenseNetwork:
-    """Leave one channel everywhere, in float64: same kernels, strides, dilations, paddings and pools."""
+    """Leave one channel everywhere, in float64: same kernels, strides, dilations, paddings and pools.
+
+    Where branches are joined there are as many channels as branches, which the first image run shows.
+    """
     for path, layer in list(network.named_modules()):
-        if isinstance(layer, nn.Conv2d):
-            conv = nn.Conv2d(
-                3 if layer.in_channels == 3 else 1,
-                1,
-                layer.kernel_size,  # type: ignore[arg-type]
-                stride=layer.stride,  # type: ignore[arg-type]
-                padding=layer.padding,  # type: ignore[arg-type]
-                dilation=layer.dilation,  # type: ignore[arg-type]
-                dtype=torch.float64,
-            )
-            nn.init.constant_(conv.weight, 1 / conv.weight.numel())
-            nn.init.constant_(conv.bias, 0.0)  # type: ignore[arg-type]
-            network.set_submodule(path, conv)
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            network.set_submodule(path, _one_channel(layer))
+        elif isinstance(layer, nn.BatchNorm2d):
+            network.set_submodule(path, nn.Identity())
         elif isinstance(layer, BilinearUpsampling):
             network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
-    return network.eval()
+    network.eval()
+    side = 64 + 2 * network.margin
+    images = torch.zeros(1, 3, side, side, dtype=torch.float64)
+    with torch.no_grad():
+        forward(network, images)
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.constant_(layer.weight, 1 / layer.weight.numel())
+                if layer.bias is not None:
+                    nn.init.constant_(layer.bias, 0.0)
+    return network
+
+
+def _one_channel(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
+    """The same layer of one channel out, for however many come in."""
+    shape = {
+        "kernel_size": layer.kernel_size, "stride": layer.stride, "padding": layer.padding,
+        "dilation": layer.dilation, "bias": layer.bias is not None, "dtype": torch.float64,
+    }  # fmt: skip
+    if isinstance(layer, nn.ConvTranspose2d):
+        return nn.LazyConvTranspose2d(1, output_padding=layer.output_padding, **shape)  # type: ignore[arg-type]
+    return nn.LazyConv2d(1, **shape)  # type: ignore[arg-type]
+
+
+def forward(network: DenseNetwork, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The logits, and the auxiliary ones of networks that have them."""
+    if isinstance(network, AuxiliaryNetwork):
+        return network.forward_with_auxiliary(images)
+    return (network(images),)
 
 
 @pytest.fixture
@@ -38,7 +60,7 @@ def build_narrow() -> Callable[[str], DenseNetwork]:
 
     def build(name: str) -> DenseNetwork:
         with torch.device("meta"):
-            network = build_network(name)
+            network = build_network(name, num_classes=1)
         return narrow_(network)
 
     return build

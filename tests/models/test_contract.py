@@ -1,15 +1,18 @@
 """What every network of the catalog promises; a new one is tested here without a line of its own."""
 
+from collections.abc import Callable
 from functools import cache
 
 import pytest
 import torch
+from torch import nn
 from torch.export import Dim, export
 
 from atrous.checkpoint import save_checkpoint
 from atrous.geometry.receptive_field import receptive_field
 from atrous.models.catalog import CATALOG, build_network, load_network, to_checkpoint
-from atrous.models.contract import DenseNetwork, Normalization
+from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, Normalization
+from models.conftest import forward
 
 MOST_PARAMETERS = 20_000_000  # of a network that runs in the fast suite; others are checked on meta tensors
 
@@ -25,25 +28,30 @@ def is_large(name: str) -> bool:
     return on_meta(name).num_parameters() > MOST_PARAMETERS
 
 
-every_network = pytest.mark.parametrize("name", CATALOG)
-every_real_network = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] if is_large(name) else []) for name in CATALOG]
-)
+MOST_LAYERS = 80  # of a network that is looked at in the fast suite
 
 
-every_measurable_network = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if on_meta(name).receptive_field > 1000 else [])
-        for name in CATALOG
-    ],
-)
+def is_deep(name: str) -> bool:
+    return sum(isinstance(layer, nn.Conv2d) for layer in on_meta(name).modules()) > MOST_LAYERS
 
 
-def random_images(network: DenseNetwork, height: int, width: int, *, device: str = "cpu") -> torch.Tensor:
+def slow_where(is_slow: Callable[[str], bool]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "name", [pytest.param(name, marks=[pytest.mark.slow] if is_slow(name) else []) for name in CATALOG]
+    )
+
+
+every_network = slow_where(is_deep)
+every_real_network = slow_where(lambda name: is_deep(name) or is_large(name))
+every_measurable_network = slow_where(lambda name: is_deep(name) or on_meta(name).receptive_field > 700)
+
+
+def random_images(
+    network: DenseNetwork, height: int, width: int, *, device: str = "cpu", number: int = 1
+) -> torch.Tensor:
     """A normalized photo's worth of noise, margin included."""
     margin = 2 * network.margin
-    return torch.randn(1, 3, height + margin, width + margin, device=device)
+    return torch.randn(number, 3, height + margin, width + margin, device=device)
 
 
 @every_network
@@ -60,7 +68,8 @@ def test_logits_have_one_cell_for_every_stride_begun(name, num_classes):
 @every_network
 def test_backward_reaches_every_parameter(name):
     network = on_meta(name)
-    network(random_images(network, 17, 9, device="meta")).sum().backward()
+    outputs = forward(network, random_images(network, 17, 9, device="meta"))
+    torch.stack([logits.sum() for logits in outputs]).sum().backward()
     assert [path for path, parameter in network.named_parameters() if parameter.grad is None] == []
 
 
@@ -68,8 +77,8 @@ def test_backward_reaches_every_parameter(name):
 def test_gradient_of_every_parameter_is_finite_and_not_zero(name):
     torch.manual_seed(0)
     network = build_network(name).train()
-    logits = network(random_images(network, 40, 33))
-    (logits * torch.randn_like(logits)).sum().backward()
+    outputs = forward(network, random_images(network, 40, 33, number=2))
+    torch.stack([(logits * torch.randn_like(logits)).sum() for logits in outputs]).sum().backward()
     for path, parameter in network.named_parameters():
         assert parameter.grad is not None, path
         assert parameter.grad.isfinite().all(), path
@@ -90,7 +99,8 @@ def test_checkpoint_brings_back_the_network(name, tmp_path):
     assert not loaded.training
     images = random_images(network, 21, 13)
     with torch.no_grad():
-        assert loaded(images).equal(network(images))
+        pairs = zip(forward(loaded, images), forward(network, images), strict=True)
+        assert all(ours.equal(theirs) for ours, theirs in pairs)
 
 
 @every_network
@@ -100,7 +110,8 @@ def test_exported_program_is_the_network_at_any_size(name, build_narrow):
     example = random_images(network, 41, 50).double()
     sides = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     program = export(network, (example,), dynamic_shapes=(sides,)).module()
-    for height, width in [(41, 50), (9, 16), (31, 22)]:
+    stride = network.output_stride  # export takes a side of one cell for a constant
+    for height, width in [(41, 50), (stride + 1, 2 * stride), (4 * stride - 1, 22 + stride)]:
         images = random_images(network, height, width).double()
         torch.testing.assert_close(program(images), network(images))
 
@@ -112,6 +123,9 @@ def test_measured_receptive_field_is_the_documented_one(name, build_narrow, meas
     cell = (field - 2 * margin) // (2 * stride) + 1  # with the whole field inside image and margin
     side = (2 * cell + 1) * stride + 2 * margin
     first, last = measure_field(network, side=side, cell=cell)
+    if network.geometry.is_global:
+        assert (first, last) == (0, side - 1)
+        return
     assert last - first + 1 == field
     traced = receptive_field(network, torch.zeros(1, 3, side, side, dtype=torch.float64))
     assert traced.box(cell) == ((first, last),) * 2
@@ -122,7 +136,8 @@ def test_traced_receptive_field_is_the_documented_one(name):
     network = on_meta(name)
     side = 64 + 2 * network.margin
     field = receptive_field(network, torch.zeros(1, 3, side, side, device="meta"))
-    assert field.size == (network.receptive_field,) * 2
+    assert field.local == (network.receptive_field,) * 2
+    assert field.sees_all == (network.geometry.is_global,) * 2
     assert field.stride == (network.output_stride,) * 2
     assert field.center == (network.center + network.margin,) * 2  # in the padded image
     assert not any(layer.misalignment for layer in field.layers)
@@ -140,3 +155,17 @@ def test_new_layers_are_layers_of_the_network(name):
 def test_builder_says_what_it_builds(name):
     summary = (CATALOG[name].__doc__ or "").splitlines()[0]
     assert summary.endswith(".")
+
+
+@every_network
+def test_auxiliary_logits_lie_where_their_geometry_says(name):
+    network = on_meta(name)
+    if not isinstance(network, AuxiliaryNetwork):
+        return
+    stride = network.auxiliary_geometry.output_stride
+    for height, width in [(1, 1), (2 * stride - 1, 3), (33, 50)]:
+        logits, auxiliary = network.forward_with_auxiliary(
+            random_images(network, height, width, device="meta")
+        )
+        assert logits.shape == network(random_images(network, height, width, device="meta")).shape
+        assert auxiliary.shape == (1, 21, -(-height // stride), -(-width // stride))

@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from atrous.layers.init import he_normal_
+
 
 class CeilMaxPool(nn.Module):
     """Max pooling 2x2, stride 2, that keeps the last odd row and column, as Caffe rounds.
@@ -18,3 +20,22 @@ class CeilMaxPool(nn.Module):
         if any(isinstance(side, torch.SymInt) for side in images.shape[2:]):
             return functional.max_pool2d(functional.pad(images, (0, 1, 0, 1), value=float("-inf")), 2, 2)
         return functional.max_pool2d(images, 2, 2, ceil_mode=True)
+
+
+def conv_norm_relu(
+    in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1
+) -> nn.Sequential:
+    """A convolution without bias, batch normalization, ReLU; padded symmetrically, stride 1 keeps the size.
+
+    Args:
+        in_channels: Of the features.
+        out_channels: Out.
+        kernel_size: Odd.
+        stride: Of the convolution.
+        dilation: Of the convolution.
+    """
+    padding = dilation * (kernel_size - 1) // 2
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, bias=False
+    )
+    return nn.Sequential(he_normal_(conv), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))

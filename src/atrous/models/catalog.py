@@ -1,6 +1,7 @@
 """Every network by name, built fresh or loaded from a checkpoint."""
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,16 @@ from atrous.errors import CheckpointError, ConfigError
 from atrous.models.compact import compact, compact_context
 from atrous.models.context import ContextModule
 from atrous.models.contract import DenseNetwork, Normalization
+from atrous.models.deeplab_v3 import (
+    deeplab_v3,
+    deeplab_v3_mobilenet_v3_large,
+    deeplab_v3_resnet50,
+    deeplab_v3_resnet101,
+)
 from atrous.models.dilated_classifier import NAME as DILATED
 from atrous.models.dilated_classifier import dilated_network_of
 from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
+from atrous.models.fcn_resnet import fcn_resnet50, fcn_resnet101
 from atrous.models.frontend import frontend, frontend_light, frontend_same
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
 
@@ -29,6 +37,12 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "dilation10_cityscapes": dilation10_cityscapes,
     "compact": compact,
     "compact_context": compact_context,
+    "fcn_resnet50": fcn_resnet50,
+    "fcn_resnet101": fcn_resnet101,
+    "deeplab_v3": deeplab_v3,
+    "deeplab_v3_resnet50": deeplab_v3_resnet50,
+    "deeplab_v3_resnet101": deeplab_v3_resnet101,
+    "deeplab_v3_mobilenet_v3_large": deeplab_v3_mobilenet_v3_large,
 }
 
 # What each network with a context module stands on.
@@ -45,25 +59,37 @@ FRONT_ENDS = {
 
 
 def build_network(
-    name: str, *, num_classes: int | None = None, context_module: str = "none", noise: float = 0.0
+    name: str,
+    *,
+    num_classes: int | None = None,
+    backbone: str = "",
+    context_module: str = "none",
+    noise: float = 0.0,
 ) -> DenseNetwork:
     """A network of the catalog with fresh weights.
 
     Args:
         name: A key of `CATALOG`.
         num_classes: Number of labels; unless given, that of the data the network was published for, or 21.
+        backbone: What it stands on, for networks that stand on one: a key of `BACKBONES`, `torchvision:NAME`
+            or `timm:NAME`; its own unless given.
         context_module: "none", or a "basic" or "large" context module put on top of a front end.
         noise: Standard deviation of the context module's initial weights off the identity.
 
     Raises:
         ConfigError: If the name is unknown, the number not positive, the network has a context module
-            already, or noise is given to a network without one.
+            already, noise is given to a network without one, or the backbone does not exist or fit.
+        SurgeryError: If a classifier of torchvision or timm cannot be made a backbone.
     """
     if name not in CATALOG:
         raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
     if num_classes is not None and num_classes < 1:
         raise ConfigError(f"{num_classes} classes make no network; give at least 1")
-    network = CATALOG[name]() if num_classes is None else CATALOG[name](num_classes)
+    options = {"backbone": backbone} if backbone else {}
+    if backbone and "backbone" not in signature(CATALOG[name]).parameters:
+        raise ConfigError(f'"{name}" stands on no other backbone, such as {backbone}; leave backbone out')
+    given = () if num_classes is None else (num_classes,)
+    network = CATALOG[name](*given, **options)
     if context_module != "none":
         if isinstance(network, DilatedNet):
             raise ConfigError(
@@ -121,6 +147,7 @@ def to_checkpoint(
     name: str,
     labels: dict[str, Any],
     progress: dict[str, Any],
+    backbone: str = "",
     context_module: str = "none",
 ) -> Checkpoint:
     """What `save_checkpoint` writes and `load_network` reads back.
@@ -130,11 +157,16 @@ def to_checkpoint(
         name: Its name in the catalog.
         labels: `LabelSet.to_dict()` of the data it was trained on.
         progress: How it was trained.
+        backbone: As given to `build_network`.
         context_module: As given to `build_network`.
     """
     return Checkpoint(
         network=name,
-        arguments={"num_classes": network.num_classes, "context_module": context_module},
+        arguments={
+            "num_classes": network.num_classes,
+            **({"backbone": backbone} if backbone else {}),
+            "context_module": context_module,
+        },
         labels=labels,
         normalization=network.normalization.to_dict(),
         progress=progress,

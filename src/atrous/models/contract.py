@@ -80,12 +80,15 @@ class LogitGeometry:
         center: Pixel of the image (without margin) that cell 0 is centered on.
         receptive_field: Pixels that one cell sees, per axis.
         margin: Pixels the caller adds by reflection on every side; 0 for same-padded networks.
+        is_global: Whether every cell also sees the whole image, as through pooling over all of it; the
+            receptive field is that of the paths beside.
     """
 
     output_stride: int
     center: float
     receptive_field: int
     margin: int = 0
+    is_global: bool = False
 
     def then_cells(self, cells: int) -> "LogitGeometry":
         """The geometry after a same-padded module that sees `cells` x `cells` of these logits."""
@@ -162,3 +165,18 @@ class DenseNetwork(nn.Module, ABC):
     def num_parameters(self) -> int:
         """Number of trained values."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class AuxiliaryNetwork(DenseNetwork):
+    """A network with a second head on earlier features, trained along with it and left out of prediction."""
+
+    @property
+    @abstractmethod
+    def auxiliary_geometry(self) -> LogitGeometry:
+        """Where the auxiliary head's logits lie."""
+
+    @abstractmethod
+    def forward_with_auxiliary(
+        self, images: Float[Tensor, "b c h w"]
+    ) -> tuple[Float[Tensor, "b k y x"], Float[Tensor, "b k Y X"]]:
+        """What `forward` gives, and the logits of the auxiliary head."""

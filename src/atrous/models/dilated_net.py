@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from atrous.errors import ShapeError
 from atrous.layers.upsample import BilinearUpsampling
+from atrous.layers.upsample_features import crop_to
 from atrous.models.context import ContextModule
 from atrous.models.contract import DenseNetwork
 from atrous.models.frontend import frontend, frontend_light
@@ -53,7 +53,7 @@ class DilatedNet(DenseNetwork):
         if self.upsampling is None:
             return logits
         height, width = (side - 2 * self.margin for side in images.shape[-2:])
-        return _cropped(self.upsampling(logits), height, width)
+        return crop_to(self.upsampling(logits), height, width)
 
     def class_layers(self) -> Sequence[str]:
         """The last layer of the front end and all that follows."""
@@ -63,18 +63,6 @@ class DilatedNet(DenseNetwork):
     def new_layers(self) -> Sequence[str]:
         """The head of the front end and the whole context module."""
         return (*(f"front_end.{prefix}" for prefix in self.front_end.new_layers()), "context.")
-
-
-def _cropped(
-    logits: Float[Tensor, "b k h w"], height: int | torch.SymInt, width: int | torch.SymInt
-) -> Float[Tensor, "b k y x"]:
-    """The first rows and columns."""
-    if isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt):
-        # An exported slice asks whether it cuts anything off, and so holds for odd or for even sides only.
-        rows = torch.arange(height, device=logits.device)  # type: ignore[arg-type]
-        columns = torch.arange(width, device=logits.device)  # type: ignore[arg-type]
-        return logits.index_select(-2, rows).index_select(-1, columns)
-    return logits[..., :height, :width]
 
 
 def dilation8(num_classes: int = 21) -> DilatedNet:

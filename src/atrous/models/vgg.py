@@ -1,24 +1,29 @@
-"""VGG-16's convolutions (Simonyan & Zisserman 2015, table 1, column D) at output stride 8, padded or not.
+"""VGG-16's convolutions (Simonyan & Zisserman 2015, table 1, column D) at output stride 8, 16 or 32.
 
-| 3x3 convolutions   | channels | VGG-16: pooled after | here | dilation here |
-|--------------------|----------|----------------------|------|---------------|
-| conv1_1, conv1_2   | 64       | yes                  | yes  | 1             |
-| conv2_1, conv2_2   | 128      | yes                  | yes  | 1             |
-| conv3_1 .. conv3_3 | 256      | yes                  | yes  | 1             |
-| conv4_1 .. conv4_3 | 512      | yes                  | no   | 1             |
-| conv5_1 .. conv5_3 | 512      | yes                  | no   | 2             |
+| 3x3 convolutions   | channels | VGG-16: pooled after | at stride 8 | dilation there |
+|--------------------|----------|----------------------|-------------|----------------|
+| conv1_1, conv1_2   | 64       | yes                  | yes         | 1              |
+| conv2_1, conv2_2   | 128      | yes                  | yes         | 1              |
+| conv3_1 .. conv3_3 | 256      | yes                  | yes         | 1              |
+| conv4_1 .. conv4_3 | 512      | yes                  | no          | 1              |
+| conv5_1 .. conv5_3 | 512      | yes                  | no          | 2              |
+
+Cells of a stage at stride s are centered on pixel (s - 1) / 2, the middle of what their pools join.
 """
 
 from collections import OrderedDict
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from atrous.errors import ConfigError
 from atrous.layers.blocks import CeilMaxPool
 from atrous.layers.init import he_normal_
+from atrous.models.backbone import Backbone, Stage
+from atrous.models.contract import IMAGENET_BGR, LogitGeometry
 
 STAGES = {1: (64, 2), 2: (128, 2), 3: (256, 3), 4: (512, 3), 5: (512, 3)}  # stage: channels, convolutions
-POOLED_STAGES = (1, 2, 3)  # pool4 and pool5 are removed; Yu & Koltun 2016, section 4
-STAGE_DILATION = {1: 1, 2: 1, 3: 1, 4: 1, 5: 2}  # doubled by every removed pool above
+POOLED_STAGES = {8: 3, 16: 4, 32: 5}  # by output stride; at 8 without pool4 and pool5, Yu & Koltun, section 4
 
 # Where torchvision's vgg16 keeps the same convolution in its `features`.
 TORCHVISION_FEATURES = {
@@ -42,21 +47,67 @@ KERAS_COUNTED_LAYERS = {
 }  # fmt: skip
 
 
-def dense_vgg_layers(*, padded: bool) -> OrderedDict[str, nn.Module]:
-    """Layers conv1_1 .. relu5_3 at output stride 8 with conv5 dilated by 2, by their Caffe names.
+class VGG16(Backbone):
+    """VGG-16's convolutions, padded; gives the features of all five stages, pooled where the stage is.
+
+    Args:
+        output_stride: 8, 16 or 32, of the last; convolutions dilate by 2 for every pool removed above them.
+
+    Raises:
+        ConfigError: If the output stride is none of these.
+    """
+
+    def __init__(self, *, output_stride: int = 32) -> None:
+        super().__init__()
+        if output_stride not in POOLED_STAGES:
+            raise ConfigError(f"VGG-16 has no output stride {output_stride}; give 8, 16 or 32")
+        self.normalization = IMAGENET_BGR
+        self.layers = nn.Sequential(dense_vgg_layers(padded=True, output_stride=output_stride))
+        stride, field, stages = 1, 1, []
+        for stage, (channels, depth) in STAGES.items():
+            dilation = _dilation(stage, output_stride)
+            field += depth * 2 * dilation * stride
+            if stage <= POOLED_STAGES[output_stride]:
+                field, stride = field + stride, 2 * stride
+            stages.append(Stage(channels, LogitGeometry(stride, (stride - 1) / 2, field)))
+        self.stages = tuple(stages)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:
+        """Features of stage 1 .. 5."""
+        features, found = images, []
+        for name, layer in self.layers.named_children():
+            if name.endswith("_1") and name.startswith("conv") and name != "conv1_1":
+                found.append(features)
+            features = layer(features)
+        return (*found, features)
+
+
+def dense_vgg_layers(*, padded: bool, output_stride: int = 8) -> OrderedDict[str, nn.Module]:
+    """Layers conv1_1 .. relu5_3, or pool5 at stride 32, by their Caffe names.
 
     Args:
         padded: Whether each convolution pads its dilation; otherwise each side loses it.
+        output_stride: 8, 16 or 32.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     in_channels = 3
     for stage, (channels, depth) in STAGES.items():
-        dilation = STAGE_DILATION[stage]
+        dilation = _dilation(stage, output_stride)
         for index in range(1, depth + 1):
             conv = nn.Conv2d(in_channels, channels, 3, dilation=dilation, padding=dilation if padded else 0)
             layers[f"conv{stage}_{index}"] = he_normal_(conv)
             layers[f"relu{stage}_{index}"] = nn.ReLU(inplace=True)
             in_channels = channels
-        if stage in POOLED_STAGES:
+        if stage <= POOLED_STAGES[output_stride]:
             layers[f"pool{stage}"] = CeilMaxPool()
     return layers
+
+
+def _dilation(stage: int, output_stride: int) -> int:
+    """Doubled by every removed pool above."""
+    return 2 ** max(stage - 1 - POOLED_STAGES[output_stride], 0)
+
+
+def vgg16(*, output_stride: int = 32) -> VGG16:
+    """VGG-16's convolutions: 14.7M parameters; 188 px at stride 8, 212 px with all pools."""
+    return VGG16(output_stride=output_stride)
