@@ -67,7 +67,9 @@ def pick(config: TrainConfig, situation: Situation, *, num_classes: int) -> Choi
     """Network (unless the config names one), crop, batch, schedule and steps."""
     name, why = (config.network, "as you asked") if config.network else _pick_network(situation)
     picked = replace(config, network=name)
-    network = build_network(name, num_classes=num_classes, context_module=config.context_module)
+    network = build_network(
+        name, num_classes=num_classes, backbone=config.backbone, context_module=config.context_module
+    )
     largest = LARGEST_CROP["gpu" if situation.on_gpu else "cpu"]
     height, width = (min(largest, -(-side // 8) * 8) for side in situation.image_size)
     batch_size = 8 if situation.on_gpu or network.num_parameters() < SMALL else 2

@@ -1,16 +1,17 @@
 """What each stage of a run trains and how; worked out before the first update, so mistakes show at once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
 from atrous.crf.rnn import CRFRNN
 from atrous.errors import ConfigError
+from atrous.jobs.auxiliary_training import WithAuxiliary
 from atrous.jobs.crf_training import RefinedNetwork
 from atrous.jobs.train import STAGES, TrainConfig
 from atrous.jobs.training_data import augmentation_of
-from atrous.models.contract import DenseNetwork, LogitGeometry
+from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, LogitGeometry
 from atrous.models.dilated_net import DilatedNet
 from atrous.ops.resample import upsample_logits
 from atrous.training.loop import Rule
@@ -75,18 +76,29 @@ def _plan(
     class_weights: Tensor | None,
     first_step: int,
 ) -> StagePlan:
-    stage = config.stages[name]
     subject, module = parts
+    stage = _without_idle_heads(config.stages[name], module)
+    if isinstance(module, AuxiliaryNetwork) and stage.auxiliary_weight:
+        module = WithAuxiliary(module)
     geometry = _geometry(subject, module)
     if stage.loss_stride > geometry.output_stride:
         raise ConfigError(
             f"loss_stride {stage.loss_stride} is beyond the output stride of what is trained; at most "
             f"{geometry.output_stride}"
         )
-    new_layers = module.new_layers() if isinstance(module, DenseNetwork | RefinedNetwork) else ("",)
+    if stage.batch_size == 1 and geometry.is_global and _has_batch_norm(module):
+        raise ConfigError(
+            "batch_size 1 leaves batch normalization one value a channel where the network pools the image; "
+            "give at least 2"
+        )
+    whole = isinstance(module, DenseNetwork | RefinedNetwork | WithAuxiliary)
+    new_layers = module.new_layers() if whole else ("",)
     build_optimizer(module, stage, new_layers=new_layers)  # refuses prefixes that match nothing
     augmentation_of(stage)  # and this a scale or color that cannot be
     objective, schedule = _objective(stage, geometry, class_weights), _schedule(stage)
+    if isinstance(module, WithAuxiliary):
+        beside = _objective(stage, module.network.auxiliary_geometry, class_weights)
+        objective = _joint_objective(objective, beside, weight=stage.auxiliary_weight)
     return StagePlan(
         name=name,
         stage=stage,
@@ -115,7 +127,7 @@ def _parts(network: DenseNetwork, stage: str, crf: CRFRNN | None) -> tuple[Dense
 
 def _geometry(subject: DenseNetwork, module: nn.Module) -> LogitGeometry:
     """Where the module's logits lie; a context module's are the front end's, without any upsampling."""
-    if isinstance(module, RefinedNetwork):
+    if isinstance(module, RefinedNetwork | WithAuxiliary):
         return module.geometry
     if isinstance(subject, DilatedNet) and module is subject.context:
         return subject.front_end.geometry
@@ -140,8 +152,28 @@ def _objective(
     stride, center = geometry.output_stride / stage.loss_stride, geometry.center / stage.loss_stride
 
     def objective(logits: Tensor, labels: Tensor) -> Tensor:
-        if stage.loss_stride < geometry.output_stride:
+        if stage.loss_stride != geometry.output_stride:
             logits = upsample_logits(logits, labels.shape[1:], stride=stride, center=center)
         return loss(logits, labels)
 
     return objective
+
+
+def _joint_objective(
+    own: Callable[[Tensor, Tensor], Tensor], beside: Callable[[Tensor, Tensor], Tensor], *, weight: float
+) -> Callable[[tuple[Tensor, Tensor], Tensor], Tensor]:
+    """The network's own loss and that of its auxiliary head."""
+    return lambda outputs, labels: own(outputs[0], labels) + weight * beside(outputs[1], labels)
+
+
+def _without_idle_heads(stage: Stage, module: nn.Module) -> Stage:
+    """The stage with auxiliary heads frozen that it does not train; many processes wait for all others."""
+    inside = module.modules() if not stage.auxiliary_weight else list(module.modules())[1:]
+    heads = [part.auxiliary_layers() for part in inside if isinstance(part, AuxiliaryNetwork)]
+    return replace(stage, frozen=(*stage.frozen, *(prefix for head in heads for prefix in head)))
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    """Whether a batch normalization is to be trained."""
+    kinds = nn.modules.batchnorm._BatchNorm
+    return any(isinstance(layer, kinds) for layer in module.modules())

@@ -27,6 +27,8 @@ class TrainConfig:
         data: Folder of the data set, or builtin:scenes.
         output: Folder of the run: checkpoints, curves, log, the recipe as used.
         network: Name in the catalog (`atrous models`); empty picks one.
+        backbone: What the network stands on, where it can be chosen: vgg16, resnet50, mobilenet_v2, ...,
+            torchvision:NAME or timm:NAME; empty takes its own.
         context_module: none, basic or large: a context module put on top of a front end.
         noise: Standard deviation of the context module's initial weights off the identity.
         init: Starting weights: a checkpoint, or VGG-16's ImageNet convolutions.
@@ -53,6 +55,7 @@ class TrainConfig:
     data: Annotated[Positional[Path | None], arg(metavar="DATA")] = None
     output: Annotated[Path, arg(aliases=("-o",))] = Path("runs/train")
     network: str = ""
+    backbone: str = ""
     context_module: Literal["none", "basic", "large"] = "none"
     noise: float = 0.0
     init: Path | None = None

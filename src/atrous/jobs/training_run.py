@@ -119,6 +119,7 @@ def _start_network(
     network = build_network(
         config.network,
         num_classes=train_set.label_set.num_classes,
+        backbone=config.backbone,
         context_module=config.context_module,
         noise=config.noise,
     )

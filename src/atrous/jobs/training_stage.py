@@ -25,7 +25,7 @@ from atrous.models.contract import DenseNetwork
 from atrous.models.dilated_net import DilatedNet
 from atrous.training.average import adopt_, averaged, build_average
 from atrous.training.loop import Example, Trainee, Update, fit
-from atrous.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer_
+from atrous.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer_, train_
 
 LOG_EVERY = 10  # updates
 
@@ -109,7 +109,7 @@ class StageRun:
         fabric, plan = self.bench.fabric, self.plan
         module, optimizer = fabric.setup(plan.module, self.optimizer)
         plan.subject.eval()
-        plan.module.train()
+        train_(plan.module)
         steps = range(self.position.step, plan.stage.num_steps)
         trainee = Trainee(module, optimizer, self.average)
         yield from fit(trainee, self._examples(), fabric=fabric, rule=plan.rule, steps=steps)
@@ -190,6 +190,7 @@ class StageRun:
         checkpoint = to_checkpoint(
             subject,
             name=config.network if whole else FRONT_ENDS.get(config.network, config.network),
+            backbone=config.backbone,
             context_module=config.context_module if whole else "none",
             labels=bench.train_set.label_set.to_dict(),
             progress={

@@ -170,6 +170,10 @@ class DenseNetwork(nn.Module, ABC):
 class AuxiliaryNetwork(DenseNetwork):
     """A network with a second head on earlier features, trained along with it and left out of prediction."""
 
+    @abstractmethod
+    def auxiliary_layers(self) -> Sequence[str]:
+        """Prefixes of the parameters that only the auxiliary head has."""
+
     @property
     @abstractmethod
     def auxiliary_geometry(self) -> LogitGeometry:

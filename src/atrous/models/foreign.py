@@ -34,7 +34,7 @@ def foreign_network(name: str, *, pretrained: bool = False) -> nn.Module:
 
 
 def _of_torchvision(name: str, *, pretrained: bool) -> nn.Module:
-    models = _import_torchvision().models
+    models = import_torchvision().models
     if name not in models.list_models():
         raise ConfigError(f'torchvision has no network "{name}"; {suggestion(name, models.list_models())}')
     # the two with auxiliary heads initialize for minutes unless told not to
@@ -46,7 +46,7 @@ def _of_torchvision(name: str, *, pretrained: bool) -> nn.Module:
     return models.get_model(name, weights="DEFAULT" if pretrained else None, **options)
 
 
-def _import_torchvision() -> Any:
+def import_torchvision() -> Any:
     """torchvision; one built for another torch lacks its operators, which no classifier needs."""
     try:
         return importlib.import_module("torchvision")
@@ -71,7 +71,7 @@ def _of_timm(name: str, *, pretrained: bool) -> nn.Module:
     if importlib.util.find_spec("timm") is None:
         raise ConfigError("timm is not installed; run `pip install timm`")
     try:
-        _import_torchvision()
+        import_torchvision()
         timm = importlib.import_module("timm")
     except ImportError as error:
         raise ConfigError(f"timm cannot be imported ({error}); run `pip install timm`") from error

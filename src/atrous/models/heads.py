@@ -113,6 +113,10 @@ class TwoHeads(AuxiliaryNetwork):
         """Where the auxiliary logits lie."""
         return self.aux_classifier.geometry(self.backbone.stages[self.auxiliary_stage])
 
+    def auxiliary_layers(self) -> Sequence[str]:
+        """The second head."""
+        return ("aux_classifier.",)
+
     def class_layers(self) -> Sequence[str]:
         """The last of both heads."""
         return (

@@ -12,15 +12,19 @@ from atrous.errors import CheckpointError
 from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.frontend import FrontEnd
+from atrous.models.resnet import IMAGENET_RGB
+from atrous.models.torchvision_names import by_own_names, is_torchvision
 from atrous.models.vgg_weights import (
     HEAD,
     VGG16,
     VGGWeights,
+    by_vgg_names,
     fold_normalization,
     from_caffe,
     from_caffe_names,
     from_keras,
     from_torchvision,
+    stands_on_vgg,
 )
 from atrous.weights.files import read_state_dict
 
@@ -78,9 +82,11 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
 
     - a checkpoint of the network, or of one with the same front end; where that was trained for other
       classes, the layers that know the classes stay fresh;
-    - for a VGG-16 front end, VGG-16: a file of `atrous import`, a state dict by Caffe's names (BGR, 0-255
-      minus mean) or by torchvision's, Keras' .h5, a .caffemodel. All 13 convolutions must be there; fc6 and
-      fc7 are loaded where the head has their size.
+    - for whatever stands on VGG-16, VGG-16: a file of `atrous import`, a state dict by Caffe's names (BGR,
+      0-255 minus mean) or by torchvision's, Keras' .h5, a .caffemodel. All 13 convolutions must be there; fc6
+      and fc7 are loaded where the head has their size;
+    - for what stands on a ResNet or MobileNet, torchvision's state dict of it; for FCN and DeepLab v3 that of
+      torchvision's own.
 
     Args:
         network: With fresh weights.
@@ -92,6 +98,9 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
         ConfigError: If the package that reads such a file is not installed.
     """
     tensors, normalization = _read(path)
+    if is_torchvision(tensors) and network.misfits(tensors):
+        front_end, _ = _front_end_of(network)
+        tensors, normalization = by_own_names(tensors, front_end), IMAGENET_RGB
     known = starting_classes(path)
     other_classes = bool(
         known and label_set and label_set.is_named and ordered_like(label_set, known) != label_set
@@ -183,27 +192,17 @@ def _for_front_end(
     front_end: DenseNetwork, tensors: dict[str, Tensor], *, source: str, other_classes: bool
 ) -> dict[str, Tensor]:
     """The tensors that a front end can start from, by its names."""
-    if isinstance(front_end, FrontEnd) and "conv1_1.weight" in tensors:
-        found, wrong = _of_vgg(front_end, tensors)
+    if "conv1_1.weight" in tensors and stands_on_vgg(front_end):
+        found, wrong = by_vgg_names(tensors, front_end)
     else:
         found, wrong = _of_checkpoint(front_end, tensors, other_classes=other_classes)
     if wrong:
         raise CheckpointError(
             f"{source} fits neither the network nor its front end: {wrong[0]} is missing, unknown or of "
-            "another shape; give a checkpoint of one of them, or, for a VGG-16 front end, all 13 of its "
-            "convolutions"
+            "another shape; give a checkpoint of one of them, or the classifier that it stands on: of VGG-16 "
+            "all 13 convolutions"
         )
     return found
-
-
-def _of_vgg(front_end: FrontEnd, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """VGG-16's convolutions, with fc6 and fc7 where both fit, and the names of what does not fit."""
-    given = {f"layers.{name}": value for name, value in tensors.items()}
-    misfits = front_end.misfits(given)
-    head = tuple(f"layers.{layer}." for layer in HEAD)
-    if any(name.startswith(head) for name in misfits):
-        given = {name: value for name, value in given.items() if not name.startswith(head)}
-    return given, [name for name in misfits if not name.startswith(tuple(front_end.new_layers()))]
 
 
 def _of_checkpoint(

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from atrous.checkpoint import save_tensors
 from atrous.models.contract import IMAGENET_BGR, Normalization
@@ -62,6 +62,42 @@ def _parameters() -> dict[str, tuple[int, ...]]:
 
 PARAMETERS = _parameters()
 """Shapes by Caffe's names, the inner products as convolutions."""
+
+
+def by_vgg_names(
+    tensors: Mapping[str, Tensor], network: nn.Module
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """What a network with VGG-16's layers, under any one prefix, can start from, by its names.
+
+    Args:
+        tensors: By Caffe's names.
+        network: Its fc6 and fc7 are given values if both have VGG-16's shapes.
+
+    Returns:
+        The tensors, and the names of convolutions that do not fit and of tensors that VGG-16 has not.
+    """
+    own = _vgg_layers(network)
+    fits = {
+        name: name in tensors and name in own and tensors[name].shape == own[name][1] for name in PARAMETERS
+    }
+    convolutions = [name for name in PARAMETERS if name.startswith("conv")]
+    inner = [name for name in PARAMETERS if name.startswith(HEAD)]
+    taken = convolutions + inner if all(fits[name] for name in inner) else convolutions
+    wrong = [name for name in convolutions if not fits[name]] + [name for name in tensors if name not in fits]
+    return {own[name][0]: tensors[name] for name in taken if fits[name]}, tuple(wrong)
+
+
+def stands_on_vgg(network: nn.Module) -> bool:
+    """Whether it has VGG-16's first layer, once."""
+    return f"{CONVOLUTIONS[0]}.weight" in _vgg_layers(network)
+
+
+def _vgg_layers(network: nn.Module) -> dict[str, tuple[str, torch.Size]]:
+    """Caffe's names to the network's own and their shapes, where there is one such layer."""
+    found: dict[str, list[tuple[str, torch.Size]]] = {}
+    for name, value in network.state_dict().items():
+        found.setdefault(".".join(name.split(".")[-2:]), []).append((name, value.shape))
+    return {name: layers[0] for name, layers in found.items() if name in PARAMETERS and len(layers) == 1}
 
 
 def from_caffe(layers: Mapping[str, Sequence[Tensor]]) -> VGGWeights:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,13 +59,13 @@ class Rule:
     """How an update is made.
 
     Attributes:
-        objective: (logits, labels) -> mean loss over the valid labels, zero where there is none.
+        objective: (the module's output, labels) -> mean loss over the valid labels, zero where there is none.
         schedule: Update number (0-based) -> factor of all learning rates.
         accumulate: Micro-batches an update.
         seed: Of the randomness inside the network.
     """
 
-    objective: Callable[[Tensor, Tensor], Tensor]
+    objective: Callable[[Any, Tensor], Tensor]
     schedule: Callable[[int], float]
     accumulate: int = 1
     seed: int = 0
@@ -115,7 +116,7 @@ def fit(
 
 
 def _accumulate_gradients(
-    module: nn.Module, batch: list[Example], *, fabric: Fabric, objective: Callable[[Tensor, Tensor], Tensor]
+    module: nn.Module, batch: list[Example], *, fabric: Fabric, objective: Callable[[Any, Tensor], Tensor]
 ) -> float:
     """Gradients of the mean loss over all valid pixels; returns that mean."""
     valid = [int((labels != IGNORE_INDEX).sum()) for _, labels in batch]

@@ -55,6 +55,19 @@ def freeze_(module: nn.Module, prefixes: Sequence[str]) -> None:
         raise ConfigError(f"frozen = {sorted(missing)} matches no layer; layers are {', '.join(layers)}")
 
 
+def train_(module: nn.Module) -> None:
+    """Training mode, in place; a frozen batch norm keeps the statistics that it has, as its weights."""
+    module.train()
+    for layer in module.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and _is_frozen(layer):
+            layer.eval()
+
+
+def _is_frozen(layer: nn.Module) -> bool:
+    parameters = list(layer.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+
+
 def scale_learning_rates_(optimizer: torch.optim.Optimizer, factor: float) -> None:
     """Set every group's learning rate to `factor` times its initial one, in place."""
     for group in optimizer.param_groups:

@@ -27,6 +27,8 @@ class Stage:
         milestones: Steps after which the schedule step falls to a tenth; after each third unless given.
         warmup_steps: Steps of linear growth at the start.
         loss: cross_entropy, dice, focal, lovasz, or a sum such as cross_entropy+lovasz.
+        auxiliary_weight: Of the auxiliary head's loss beside the network's own, where there is such a head; 0
+            leaves it alone.
         class_weights: median_frequency evens out rare classes; only in cross_entropy and focal.
         loss_stride: Pixels from one label that counts to the next; the network's output stride means its own
             cells without upsampling, as in the released scripts.
@@ -50,6 +52,7 @@ class Stage:
     milestones: tuple[int, ...] = ()
     warmup_steps: int = 0
     loss: str = "cross_entropy"
+    auxiliary_weight: float = 0.4  # Zhao et al. 2017, section 5.2
     class_weights: Literal["none", "median_frequency"] = "none"
     loss_stride: int = 1
     frozen: tuple[str, ...] = ()
@@ -57,6 +60,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         _at_least(0, num_steps=self.num_steps, warmup_steps=self.warmup_steps, weight_decay=self.weight_decay)
+        _at_least(0, auxiliary_weight=self.auxiliary_weight)
         _at_least(1, batch_size=self.batch_size, accumulate=self.accumulate, loss_stride=self.loss_stride)
         _at_least(1, crop_height=self.crop_size[0], crop_width=self.crop_size[1])
         if not self.learning_rate > 0 or not self.new_layers_factor > 0:
