@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from atrous.models.contract import Normalization
+    from atrous.models.imported import Imported
     from atrous.models.vgg_weights import VGGWeights
     from atrous.weights.fit import Line
 
@@ -40,7 +41,7 @@ class ImportConfig:
 
     Attributes:
         source: caffe: a .caffemodel of one of the authors' four networks, of a front end, or of VGG-16;
-            torchvision: the state dict of vgg16; keras: VGG-16's .h5.
+            torchvision: the state dict of vgg16, or of an FCN or DeepLab v3; keras: VGG-16's .h5.
         path: The file.
         output: The file to write, .safetensors; without it only the report is shown.
         overwrite: Replace the output if it is there already.
@@ -162,6 +163,7 @@ def run(config: ImportConfig) -> Job[ImportResult]:
         OutputError: If the output is there already or cannot be written.
     """
     from atrous.models import vgg_weights
+    from atrous.models.torchvision_names import import_segmentation, is_segmentation
     from atrous.weights.caffe import read_caffemodel
     from atrous.weights.files import read_state_dict
     from atrous.weights.keras import read_keras
@@ -172,7 +174,11 @@ def run(config: ImportConfig) -> Job[ImportResult]:
     if config.source == "caffe":
         result = _caffe(config, read_caffemodel(config.path))
     elif config.source == "torchvision":
-        result = _vgg16(config, vgg_weights.from_torchvision(read_state_dict(config.path)))
+        tensors = read_state_dict(config.path)
+        if is_segmentation(tensors):
+            result = _network(config, import_segmentation(tensors, source=str(config.path)))
+        else:
+            result = _vgg16(config, vgg_weights.from_torchvision(tensors))
     else:
         result = _vgg16(config, vgg_weights.from_keras(read_keras(config.path)))
     yield Progress(1, 1, "import")
@@ -181,7 +187,7 @@ def run(config: ImportConfig) -> Job[ImportResult]:
 
 def _caffe(config: ImportConfig, layers: "dict[str, tuple[Tensor, ...]]") -> ImportResult:
     """Whatever the layers are, or are said to be."""
-    from atrous.models.caffe_networks import recognize
+    from atrous.models.caffe_networks import import_network, recognize
     from atrous.models.vgg_weights import VGG16, from_caffe
 
     try:
@@ -191,8 +197,9 @@ def _caffe(config: ImportConfig, layers: "dict[str, tuple[Tensor, ...]]") -> Imp
             raise
         recognized = "no known network"
     name = recognized if config.network == "auto" else config.network
-    result = _vgg16(config, from_caffe(layers)) if name == VGG16 else _network(config, layers, name)
-    return replace(result, recognized=recognized)
+    if name == VGG16:
+        return replace(_vgg16(config, from_caffe(layers)), recognized=recognized)
+    return replace(_network(config, import_network(layers, name=name)), recognized=recognized)
 
 
 def _vgg16(config: ImportConfig, weights: "VGGWeights") -> ImportResult:
@@ -207,15 +214,13 @@ def _vgg16(config: ImportConfig, weights: "VGGWeights") -> ImportResult:
     return ImportResult(config, VGG16, weights.normalization, weights.fitted.lines)
 
 
-def _network(config: ImportConfig, layers: "dict[str, tuple[Tensor, ...]]", name: str) -> ImportResult:
-    """One of the authors' networks, as a checkpoint."""
+def _network(config: ImportConfig, imported: "Imported") -> ImportResult:
+    """A network of the catalog, as a checkpoint."""
     from atrous.checkpoint import save_checkpoint
-    from atrous.models.caffe_networks import import_network
     from atrous.models.catalog import to_checkpoint
     from atrous.models.contract import Normalization
 
-    imported = import_network(layers, name=name)
-    network = imported.network
+    name, network = imported.name, imported.network
     if config.mean is not None:
         network.use_normalization_(Normalization(config.mean, channels="BGR"))
     if config.output is not None and imported.fitted.complete:

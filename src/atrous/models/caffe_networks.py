@@ -1,7 +1,6 @@
 """Which published network a `.caffemodel` holds, told from the names of its layers."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,11 +9,12 @@ from atrous.config import suggestion
 from atrous.data.labels import MAX_CLASSES, LabelSet
 from atrous.errors import CheckpointError, ConfigError
 from atrous.models.catalog import CATALOG
-from atrous.models.contract import DenseNetwork, Normalization
+from atrous.models.contract import Normalization
 from atrous.models.dilated_net import DilatedNet
+from atrous.models.imported import Imported
 from atrous.models.released import RELEASED_LABELS, VOC_MEAN, caffe_layers, front_end_layers
 from atrous.models.vgg_weights import VGG16
-from atrous.weights.fit import Fitted, fit
+from atrous.weights.fit import fit
 
 FRONT_END = "frontend"
 KNOWN = (*RELEASED_LABELS, FRONT_END, VGG16)
@@ -22,23 +22,6 @@ KNOWN = (*RELEASED_LABELS, FRONT_END, VGG16)
 
 _BY_DEPTH = {5: "dilation7_kitti", 6: "dilation8_camvid", 8: "dilation10_cityscapes"}  # layers ctx_conv*
 _SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """A network with a file's weights in it, as far as they fit.
-
-    Attributes:
-        name: In the catalog.
-        network: In evaluation mode; parameters that the file lacks are on the meta device, without values.
-        label_set: The published classes where their number is the file's.
-        fitted: What became of each blob.
-    """
-
-    name: str
-    network: DenseNetwork
-    label_set: LabelSet
-    fitted: Fitted
 
 
 def recognize(layers: Collection[str], *, source: str) -> str:

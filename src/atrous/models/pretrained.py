@@ -13,7 +13,7 @@ from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.frontend import FrontEnd
 from atrous.models.resnet import IMAGENET_RGB
-from atrous.models.torchvision_names import by_own_names, is_torchvision
+from atrous.models.torchvision_names import by_own_names, is_segmentation, is_torchvision
 from atrous.models.vgg_weights import (
     HEAD,
     VGG16,
@@ -98,16 +98,20 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
         ConfigError: If the package that reads such a file is not installed.
     """
     tensors, normalization = _read(path)
-    if is_torchvision(tensors) and network.misfits(tensors):
-        front_end, _ = _front_end_of(network)
-        tensors, normalization = by_own_names(tensors, front_end), IMAGENET_RGB
+    is_classifier = False
+    if normalization is None and is_torchvision(tensors) and network.misfits(tensors):
+        is_classifier = not is_segmentation(tensors)
+        tensors, normalization = by_own_names(tensors, _front_end_of(network)[0]), IMAGENET_RGB
     known = starting_classes(path)
     other_classes = bool(
         known and label_set and label_set.is_named and ordered_like(label_set, known) != label_set
     )
     if other_classes or network.misfits(tensors):
         front_end, prefix = _front_end_of(network)
-        found = _for_front_end(front_end, tensors, source=str(path), other_classes=other_classes)
+        fresh = front_end.new_layers() if is_classifier else front_end.class_layers()
+        found = _for_front_end(
+            front_end, tensors, source=str(path), fresh=tuple(fresh), other_classes=other_classes
+        )
         tensors = {f"{prefix}{name}": value for name, value in found.items()}
     if normalization is not None:
         tensors = _renormalized_(network, tensors, given=normalization)
@@ -189,13 +193,18 @@ def _read_foreign_vgg(path: Path) -> VGGWeights:
 
 
 def _for_front_end(
-    front_end: DenseNetwork, tensors: dict[str, Tensor], *, source: str, other_classes: bool
+    front_end: DenseNetwork,
+    tensors: dict[str, Tensor],
+    *,
+    source: str,
+    fresh: tuple[str, ...],
+    other_classes: bool,
 ) -> dict[str, Tensor]:
-    """The tensors that a front end can start from, by its names."""
+    """The tensors that a front end can start from, by its names; `fresh` are prefixes it can do without."""
     if "conv1_1.weight" in tensors and stands_on_vgg(front_end):
         found, wrong = by_vgg_names(tensors, front_end)
     else:
-        found, wrong = _of_checkpoint(front_end, tensors, other_classes=other_classes)
+        found, wrong = _of_checkpoint(front_end, tensors, fresh=fresh, other_classes=other_classes)
     if wrong:
         raise CheckpointError(
             f"{source} fits neither the network nor its front end: {wrong[0]} is missing, unknown or of "
@@ -206,14 +215,13 @@ def _for_front_end(
 
 
 def _of_checkpoint(
-    front_end: DenseNetwork, tensors: dict[str, Tensor], *, other_classes: bool
+    front_end: DenseNetwork, tensors: dict[str, Tensor], *, fresh: tuple[str, ...], other_classes: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
     """A checkpoint's front end, without what knows other classes, and the names of what does not fit."""
     given = {
         name.removeprefix(_FRONT_END): value for name, value in tensors.items() if name.startswith(_FRONT_END)
     } or tensors
-    own = tuple(front_end.class_layers())
     misfits = front_end.misfits(given)
-    if other_classes or any(name.startswith(own) for name in misfits):
-        given = {name: value for name, value in given.items() if not name.startswith(own)}
-    return given, [name for name in misfits if not name.startswith(own)]
+    if other_classes or any(name.startswith(fresh) for name in misfits):
+        given = {name: value for name, value in given.items() if not name.startswith(fresh)}
+    return given, [name for name in misfits if not name.startswith(fresh)]
