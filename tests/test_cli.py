@@ -96,6 +96,7 @@ def test_a_missing_recipe_is_one_line(capsys, tmp_path):
     assert "no recipe at" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error():
     code = "from atrous.cli import main; import sys; sys.exit(main(['models']))"
     pipe = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -113,6 +113,7 @@ def test_lattice_and_all_pairs_agree_on_labels():
     seed=st.integers(0, 99),
 )
 @settings(max_examples=40)
+@pytest.mark.slow
 def test_probabilities_sum_to_one_and_images_do_not_mix(spatial, num_classes, batch, normalization, seed):
     logits, images = scene(spatial, num_classes, batch, seed=seed)
     together = mean_field(logits, images, kernels=KERNELS, normalization=normalization)

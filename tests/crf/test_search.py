@@ -125,6 +125,7 @@ def test_the_sigma_that_made_the_labels_is_found(sigma, start):
     assert result.score > max(0.98, result.score_without + 0.03)
 
 
+@pytest.mark.slow
 def test_colors_that_tell_the_classes_apart_are_found():
     examples, truths = draw_examples()
     start = DenseCRF([Bilateral(sigma_xy=10, sigma_rgb=100, weight=5)], num_steps=5)

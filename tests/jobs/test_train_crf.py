@@ -84,7 +84,7 @@ def test_validation_and_prediction_refine_by_the_learned_crf(config):
     assert not torch.equal(refined[0], without.logits)
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.6])
+@pytest.mark.parametrize("ema_decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.6])
 def test_a_run_stopped_in_the_stage_and_resumed_is_the_uninterrupted_one_bit_for_bit(config, ema_decay):
     whole = replace(config, crf_rnn=replace(STAGE, optimizer="adamw", ema_decay=ema_decay))
     train(whole)

@@ -103,7 +103,7 @@ def test_checkpoint_brings_back_the_network(name, tmp_path):
         assert all(ours.equal(theirs) for ours, theirs in pairs)
 
 
-@every_network
+@every_real_network
 def test_exported_program_is_the_network_at_any_size(name, build_narrow):
     torch.manual_seed(0)
     network = build_narrow(name) if is_large(name) else build_network(name).double().eval()

@@ -130,6 +130,7 @@ def whole_vgg(tmp_path) -> Path:
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
 @pytest.mark.parametrize(("build", "has_head"), [(frontend, True), (frontend_light, False)])
+@pytest.mark.slow
 def test_the_inner_products_start_the_head_that_has_their_size(build, has_head, whole_vgg):
     with torch.device("meta"):
         network = build(3)

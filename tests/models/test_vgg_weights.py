@@ -84,6 +84,7 @@ def test_torchvision_tensors_are_renamed_and_all_reported(tensors):
     assert len(said) == 32
 
 
+@pytest.mark.slow
 def test_torchvision_flattens_channels_first():
     """The inner product of `torch.flatten(pool5, 1)` is the convolution at its only position."""
     row, pool5 = torch.randn(FC6_INPUTS, dtype=torch.float64), torch.randn(1, 512, 7, 7, dtype=torch.float64)

@@ -211,6 +211,7 @@ def test_a_dense_network_learns_in_every_parameter_before_the_head():
     assert all(p.grad is not None for name, p in dense.named_parameters() if not name.startswith("fc"))
 
 
+@pytest.mark.slow
 def test_a_dense_network_can_be_copied_pickled_and_exported():
     torch.manual_seed(0)
     dense = dilate(seeded(Residual()), torch.zeros(1, 3, 48, 48, dtype=torch.float64), output_stride=4)

@@ -59,7 +59,7 @@ def layers(draw: st.DrawFn, rank: int) -> nn.Module:
     return Sum(main, short)
 
 
-@pytest.mark.parametrize("rank", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rank", [1, *(pytest.param(rank, marks=pytest.mark.slow) for rank in (2, 3))])
 @settings(max_examples=20)
 @given(data=st.data())
 def test_random_networks_keep_their_function(rank: int, data: st.DataObject):

@@ -59,6 +59,7 @@ SPANS = st.tuples(st.integers(0, 200), st.integers(0, 12), st.integers(0, 200), 
 
 @settings(max_examples=200)
 @given(content=st.sampled_from(VALID), spans=st.lists(SPANS, min_size=1, max_size=4))
+@pytest.mark.slow
 def test_mutated_and_spliced_files_are_refused_or_read_as_protobuf_does(content, spans, path):
     for first, length, source, inserted in spans:
         copied = content[source : source + length]

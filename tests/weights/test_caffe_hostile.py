@@ -154,6 +154,7 @@ for path in sys.argv[1:]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux to limit memory")
+@pytest.mark.slow
 def test_files_of_very_many_fields_are_refused_in_little_memory_and_time(tmp_path):
     for name, content in MANY.items():
         (tmp_path / name).write_bytes(content)
