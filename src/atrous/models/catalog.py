@@ -23,6 +23,7 @@ from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, di
 from atrous.models.fcn_resnet import fcn_resnet50, fcn_resnet101
 from atrous.models.frontend import frontend, frontend_light, frontend_same
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
+from atrous.models.unet import unet, unet_valid
 
 CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,
@@ -43,6 +44,8 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "deeplab_v3_resnet50": deeplab_v3_resnet50,
     "deeplab_v3_resnet101": deeplab_v3_resnet101,
     "deeplab_v3_mobilenet_v3_large": deeplab_v3_mobilenet_v3_large,
+    "unet": unet,
+    "unet_valid": unet_valid,
 }
 
 # What each network with a context module stands on.
