@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from atrous.errors import ConfigError
-from atrous.layers.upsample import BilinearUpsampling
+from atrous.layers.upsample import BilinearUpsampling, LearnedDoubling
+from atrous.layers.upsample_features import upsample_features
 from atrous.ops.resample import upsample_logits
 
 
@@ -49,3 +50,24 @@ def test_upsampling_has_nothing_to_train_and_saves_its_weights():
 def test_upsampling_refuses_a_factor(factor):
     with pytest.raises(ConfigError, match=f"factor {factor} cannot be half-pixel aligned; give an even one"):
         BilinearUpsampling(2, factor=factor)
+
+
+@pytest.mark.parametrize("shift", [0.0, -0.5])
+@pytest.mark.parametrize("size", [(1, 1), (6, 9), (7, 10)])
+def test_fresh_doubling_interpolates_up_to_the_border(shift, size):  # Long et al. 2015, section 3.3
+    coarse = torch.randn(2, 3, -(-size[0] // 2), -(-size[1] // 2))
+    fine = torch.empty(2, 5, *size)
+    doubled = LearnedDoubling(3, shift=shift)(coarse, fine)
+    torch.testing.assert_close(doubled, upsample_features(coarse, fine, factor=2, shift=shift))
+
+
+def test_doubling_learns_every_weight():
+    doubling = LearnedDoubling(3, shift=-0.5)
+    doubling(torch.randn(2, 3, 4, 4), torch.empty(2, 3, 8, 8)).square().sum().backward()
+    assert doubling.conv.weight.grad is not None
+    assert (doubling.conv.weight.grad != 0).all()
+
+
+def test_doubling_refuses_other_shifts():
+    with pytest.raises(ConfigError, match=r"a shift of 0.25 cells is not interpolated; give 0 or -0.5"):
+        LearnedDoubling(3, shift=0.25)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from atrous.errors import ConfigError
 from atrous.models.contract import LogitGeometry, Normalization
 
 
@@ -37,3 +38,17 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:
         """Features (b, channels, ceil(h / stride), ceil(w / stride)) of every stage."""
+
+    def stage_at(self, stride: int) -> int:
+        """Number of the deepest stage at that output stride.
+
+        Raises:
+            ConfigError: If there is none.
+        """
+        strides = [stage.geometry.output_stride for stage in self.stages]
+        if stride not in strides:
+            raise ConfigError(
+                f"this backbone gives features at stride {', '.join(map(str, strides))}, and {stride} is "
+                "wanted; choose vgg16, a resnet or a mobilenet as backbone, or a network without skips"
+            )
+        return max(number for number, found in enumerate(strides) if found == stride)

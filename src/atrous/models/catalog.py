@@ -20,9 +20,11 @@ from atrous.models.deeplab_v3 import (
 from atrous.models.dilated_classifier import NAME as DILATED
 from atrous.models.dilated_classifier import dilated_network_of
 from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
+from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.fcn_resnet import fcn_resnet50, fcn_resnet101
 from atrous.models.frontend import frontend, frontend_light, frontend_same
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
+from atrous.models.unet import unet, unet_valid
 
 CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,
@@ -37,12 +39,17 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "dilation10_cityscapes": dilation10_cityscapes,
     "compact": compact,
     "compact_context": compact_context,
+    "fcn32s": fcn32s,
+    "fcn16s": fcn16s,
+    "fcn8s": fcn8s,
     "fcn_resnet50": fcn_resnet50,
     "fcn_resnet101": fcn_resnet101,
     "deeplab_v3": deeplab_v3,
     "deeplab_v3_resnet50": deeplab_v3_resnet50,
     "deeplab_v3_resnet101": deeplab_v3_resnet101,
     "deeplab_v3_mobilenet_v3_large": deeplab_v3_mobilenet_v3_large,
+    "unet": unet,
+    "unet_valid": unet_valid,
 }
 
 # What each network with a context module stands on.

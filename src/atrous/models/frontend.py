@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError
+from atrous.geometry.axis import effective_kernel_size
 from atrous.layers.init import he_normal_
 from atrous.models.contract import IMAGENET_BGR, DenseNetwork, LogitGeometry
 from atrous.models.vgg import dense_vgg_layers
@@ -49,6 +50,26 @@ class Head:
     dilation: int
     dropout: float = 0.5
 
+    @property
+    def cells(self) -> int:
+        """That it sees of the features, per axis."""
+        return effective_kernel_size(self.kernel_size, self.dilation)
+
+    def layers(self, in_channels: int, *, padded: bool) -> OrderedDict[str, nn.Module]:
+        """Layers fc6 .. drop7, by their Caffe names.
+
+        Args:
+            in_channels: Of the features.
+            padded: Whether fc6 keeps their size.
+        """
+        padding = self.dilation * (self.kernel_size - 1) // 2 if padded else 0
+        fc6 = nn.Conv2d(in_channels, self.channels, self.kernel_size, dilation=self.dilation, padding=padding)
+        fc7 = nn.Conv2d(self.channels, self.channels, 1)
+        return OrderedDict(
+            fc6=he_normal_(fc6), relu6=nn.ReLU(inplace=True), drop6=nn.Dropout(self.dropout),
+            fc7=he_normal_(fc7), relu7=nn.ReLU(inplace=True), drop7=nn.Dropout(self.dropout),
+        )  # fmt: skip
+
 
 RELEASED_HEAD = Head(channels=4096, kernel_size=7, dilation=4)
 LIGHT_HEAD = Head(channels=1024, kernel_size=3, dilation=12)
@@ -75,20 +96,11 @@ class FrontEnd(DenseNetwork):
         self.num_classes = num_classes
         self.normalization = IMAGENET_BGR
         self.geometry = LogitGeometry(OUTPUT_STRIDE, CENTER, RECEPTIVE_FIELD, 0 if padded else MARGIN)
-        fc6_padding = head.dilation * (head.kernel_size - 1) // 2 if padded else 0
-        fc6 = nn.Conv2d(512, head.channels, head.kernel_size, dilation=head.dilation, padding=fc6_padding)
-        fc7 = nn.Conv2d(head.channels, head.channels, 1)
         final = nn.Conv2d(head.channels, num_classes, 1)
-        he_normal_(fc6)
-        he_normal_(fc7)
         nn.init.normal_(final.weight, 0.0, FINAL_STD)
         nn.init.zeros_(final.bias)  # type: ignore[arg-type]
         layers = dense_vgg_layers(padded=padded)
-        layers.update(
-            fc6=fc6, relu6=nn.ReLU(inplace=True), drop6=nn.Dropout(head.dropout),
-            fc7=fc7, relu7=nn.ReLU(inplace=True), drop7=nn.Dropout(head.dropout),
-            final=final,
-        )  # fmt: skip
+        layers.update(**head.layers(512, padded=padded), final=final)
         self.layers = nn.Sequential(OrderedDict(layers))
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k y x"]:
