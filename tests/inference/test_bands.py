@@ -37,7 +37,12 @@ def bands_of(network, size, rows):
 
 @pytest.fixture(
     scope="module",
-    params=[compact, Small, pytest.param(Resizing, marks=pytest.mark.slow), pytest.param(lambda: narrow_front_end(3), marks=pytest.mark.slow)],
+    params=[
+        compact,
+        Small,
+        pytest.param(Resizing, marks=pytest.mark.slow),
+        pytest.param(lambda: narrow_front_end(3), marks=pytest.mark.slow),
+    ],
 )
 def network(request):
     return request.param().eval()

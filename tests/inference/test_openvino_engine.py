@@ -96,7 +96,10 @@ def test_changed_weights_are_never_served_from_disk(cache):
 
 @pytest.mark.parametrize(
     "damage",
-    [pytest.param(b"", marks=pytest.mark.slow, id="cut"), pytest.param(b"nonsense" * 99, marks=pytest.mark.slow, id="other")],
+    [
+        pytest.param(b"", marks=pytest.mark.slow, id="cut"),
+        pytest.param(b"nonsense" * 99, marks=pytest.mark.slow, id="other"),
+    ],
 )
 @torch.inference_mode()
 def test_a_damaged_file_is_replaced(cache, damage):

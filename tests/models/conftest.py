@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from atrous.layers.attention import ChannelNorm, NeighborhoodAttention
 from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork
@@ -19,7 +20,11 @@ def narrow_(network: DenseNetwork) -> DenseNetwork:
     for path, layer in list(network.named_modules()):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             network.set_submodule(path, _one_channel(layer))
-        elif isinstance(layer, nn.BatchNorm2d):
+        elif isinstance(layer, NeighborhoodAttention):
+            network.set_submodule(path, _one_head(layer))
+        elif isinstance(layer, nn.PixelShuffle):
+            network.set_submodule(path, nn.Sequential(_Copies(layer.upscale_factor**2), layer))
+        elif isinstance(layer, nn.BatchNorm2d | ChannelNorm):
             network.set_submodule(path, nn.Identity())
         elif isinstance(layer, BilinearUpsampling):
             network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
@@ -33,7 +38,28 @@ def narrow_(network: DenseNetwork) -> DenseNetwork:
                 nn.init.constant_(layer.weight, 1 / layer.weight.numel())
                 if layer.bias is not None:
                     nn.init.constant_(layer.bias, 0.0)
+        for layer in network.modules():
+            if isinstance(layer, NeighborhoodAttention):
+                nn.init.zeros_(layer.query.weight)  # equal shares: a mean, which is positive
     return network
+
+
+def _one_head(layer: NeighborhoodAttention) -> NeighborhoodAttention:
+    """The same neighborhood, of one channel."""
+    return NeighborhoodAttention(
+        1, num_heads=1, kernel_size=layer.kernel_size, dilation=layer.dilation
+    ).double()
+
+
+class _Copies(nn.Module):
+    """As many channels as a pixel shuffle lays out."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, cells: torch.Tensor) -> torch.Tensor:
+        return cells.expand(-1, self.number, -1, -1)
 
 
 def _one_channel(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:

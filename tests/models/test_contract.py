@@ -10,6 +10,7 @@ from torch.export import Dim, export
 
 from atrous.checkpoint import save_checkpoint
 from atrous.geometry.receptive_field import ReceptiveField, receptive_field
+from atrous.layers.attention import NeighborhoodAttention
 from atrous.models.catalog import CATALOG, build_network, load_network, to_checkpoint
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, Normalization
 from models.conftest import forward
@@ -28,7 +29,7 @@ def is_large(name: str) -> bool:
     return on_meta(name).num_parameters() > MOST_PARAMETERS
 
 
-MOST_LAYERS = 80  # of a network that is looked at in the fast suite
+MOST_LAYERS = 40  # of a network that is looked at in the fast suite
 
 
 def is_deep(name: str) -> bool:
@@ -48,7 +49,7 @@ def slow_where(is_slow: Callable[[str], bool]) -> pytest.MarkDecorator:
 
 every_network = slow_where(is_deep)
 every_real_network = slow_where(lambda name: is_deep(name) or is_large(name))
-every_exportable_network = slow_where(lambda name: is_deep(name) or comes_up_again(name))
+every_exportable_network = slow_where(lambda name: is_deep(name) or is_large(name) or comes_up_again(name))
 every_measurable_network = slow_where(lambda name: is_deep(name) or on_meta(name).receptive_field > 700)
 
 
@@ -96,7 +97,11 @@ def test_backward_reaches_every_parameter(name):
 def test_gradient_of_every_parameter_is_finite_and_not_zero(name):
     torch.manual_seed(0)
     network = build_network(name).train()
-    outputs = forward(network, random_images(network, 40, 33, number=2))
+    reach = max(
+        (layer.dilation for layer in network.modules() if isinstance(layer, NeighborhoodAttention)), default=0
+    )
+    height = max(40, 16 * (1 + reach))  # so that every cell has a neighbor to attend to
+    outputs = forward(network, random_images(network, height, 33, number=2))
     torch.stack([(logits * torch.randn_like(logits)).sum() for logits in outputs]).sum().backward()
     for path, parameter in network.named_parameters():
         assert parameter.grad is not None, path

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from atrous.layers.blocks import conv_norm_relu
 
@@ -49,3 +50,32 @@ class ImagePooling(nn.Sequential):
     def forward(self, input: Float[Tensor, "b _c h w"]) -> Float[Tensor, "b _k h w"]:
         """The same values at every cell."""
         return super().forward(input).expand(-1, -1, *input.shape[2:])
+
+
+class PyramidPooling(nn.Module):
+    """Features, and their means over grids of few bins, interpolated back to every cell.
+
+    Zhao et al. 2017, "Pyramid scene parsing network", section 3.2.
+
+    Args:
+        in_channels: Of the features.
+        bins: A side, of each grid; their channels are `in_channels` in all.
+    """
+
+    def __init__(self, in_channels: int, bins: Sequence[int]) -> None:
+        super().__init__()
+        channels = in_channels // len(bins)
+        self.channels = in_channels + len(bins) * channels
+        self.grids = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(side), *conv_norm_relu(in_channels, channels, 1))
+            for side in bins
+        )
+
+    def forward(self, features: Float[Tensor, "b _c h w"]) -> Float[Tensor, "b _k h w"]:
+        """Features of the same size, and more of them."""
+        size = features.shape[2:]
+        spread = [
+            functional.interpolate(grid(features), size, mode="bilinear", align_corners=False)
+            for grid in self.grids
+        ]
+        return torch.cat([features, *spread], dim=1)
