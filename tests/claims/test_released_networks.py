@@ -10,6 +10,7 @@ from torch.nn import functional
 from atrous.data.open import open_dataset
 from atrous.geometry.receptive_field import receptive_field
 from atrous.models.catalog import build_network
+from atrous.models.contract import Normalization
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.pretrained import initialize_
 from atrous.models.released import RELEASED_LABELS, caffe_layers
@@ -110,9 +111,7 @@ def test_cityscapes_network_ends_in_a_transposed_convolution_of_one_group_a_clas
 def test_pixels_are_bgr_minus_the_mean_of_the_data_set(name):
     network = released(name)
     for part in (network, network.front_end):
-        assert part.normalization.channels == "BGR"
-        assert part.normalization.mean == MEANS[name]
-        assert part.normalization.std == (1.0, 1.0, 1.0)
+        assert part.normalization == Normalization(MEANS[name], (1.0, 1.0, 1.0), "BGR")
 
 
 def test_classes_and_colors_are_in_the_order_of_the_scores():

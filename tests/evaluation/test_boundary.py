@@ -63,6 +63,44 @@ def test_boundary_counts_equal_brute_force(seed, size, num_classes):
     )
 
 
+def volume_counts_slowly(label_map, labels, num_classes, spacing):
+    """The definition in space: six neighbors, distances in millimeters."""
+    predicted = np.where(labels == 255, 255, label_map)
+    reach = max(*spacing, 0.0075 * math.dist((0, 0, 0), np.multiply(spacing, labels.shape)))
+
+    def outline(classes, index):
+        for place in np.argwhere(classes == index):
+            around = [place + step for step in (*np.eye(3, dtype=int), *-np.eye(3, dtype=int))]
+            inside = [classes[tuple(at)] for at in around if all(at >= 0) and all(at < classes.shape)]
+            if any(value != index for value in inside):
+                yield place * spacing
+
+    rows = []
+    for index in range(num_classes):
+        in_map, in_truth = list(outline(predicted, index)), list(outline(labels, index))
+        near = [
+            sum(any(math.dist(p, q) <= reach * (1 + 1e-9) for q in others) for p in places)
+            for places, others in ((in_map, in_truth), (in_truth, in_map))
+        ]
+        rows.append([len(in_map), near[0], len(in_truth), near[1]])
+    return rows
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.tuples(*[st.integers(1, 6)] * 3),
+    spacing=st.sampled_from([(1.0, 1.0, 1.0), (0.7, 0.7, 2.1), (3.0, 0.5, 1.0), (0.1, 0.3, 0.2)]),
+)
+@settings(max_examples=40, deadline=None)
+def test_boundary_counts_of_volumes_equal_brute_force(seed, size, spacing):
+    rng = np.random.default_rng(seed)
+    labels = np.kron(rng.integers(0, 3, (2, 2, 2)), np.ones((3, 3, 3), int))[: size[0], : size[1], : size[2]]
+    label_map = np.roll(labels, rng.integers(-1, 2, 3), (0, 1, 2))
+    labels = np.where(rng.random(labels.shape) < 0.05, 255, labels).astype(np.uint8)
+    ours = boundary_counts(label_map, labels, 3, spacing=spacing)
+    assert ours.tolist() == volume_counts_slowly(label_map, labels, 3, spacing)
+
+
 @pytest.mark.parametrize("size", [(1, 500), (500, 1), (3, 460), (330, 2)])
 def test_tolerance_grows_with_the_diagonal(size):  # beyond 1 px only from a diagonal of 134 px on
     rng = np.random.default_rng(0)

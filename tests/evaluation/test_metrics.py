@@ -23,6 +23,8 @@ KEYS = {
     "frequency_weighted_iou",
     "boundary_f_score",
     "confusion_matrix",
+    "per_class_dice",
+    "foreground_dice",
 }
 
 
@@ -95,6 +97,25 @@ def test_scores_are_plain_numbers_between_0_and_1(seed):
 
 @given(seed=seeds)
 @settings(deadline=None)
+def test_dice_is_twice_the_overlap_over_both_sizes(seed):
+    label_map, labels = label_pair(seed)
+    names = ("Background", "road", "tree", "car")
+    scores = scores_of(label_map, labels, names=names)
+    valid, foreground = labels != 255, []
+    for index, name in enumerate(names):
+        truth, found = (labels == index)[valid], (label_map == index)[valid]
+        if truth.any() or found.any():
+            dice = 2 * (truth & found).sum() / (truth.sum() + found.sum())
+            assert scores.per_class_dice[name] == pytest.approx(dice)
+            foreground += [dice] if index > 0 and truth.any() else []
+    if foreground and (labels == 0).any():
+        assert scores.foreground_dice == pytest.approx(np.mean(foreground))
+        assert f"{100 * np.mean(foreground):.1f}" in scores.to_table()
+    assert scores_of(label_map, labels).foreground_dice is None  # no class is called background
+
+
+@given(seed=seeds)
+@settings(deadline=None)
 def test_a_perfect_label_map_scores_exactly_1(seed):
     _, labels = label_pair(seed)
     labels[0, 0] = 2
@@ -163,11 +184,11 @@ def test_table_shows_percent():
     labels = np.array([[0, 0, 0, 1], [0, 0, 0, 1]], np.uint8)
     label_map = np.array([[0, 0, 0, 0], [0, 0, 0, 3]])
     lines = scores_of(label_map, labels).to_table().splitlines()
-    assert lines[0].split() == ["class", "IoU", "accuracy", "pixels"]
-    assert lines[1].split() == ["sky", "85.7", "100.0", "75.0"]
-    assert lines[2].split() == ["road", "0.0", "0.0", "25.0"]
-    assert lines[3].split() == ["car", "0.0", "-", "0.0"]
-    assert lines[4].split() == ["mean", "42.9", "50.0"]
+    assert lines[0].split() == ["class", "IoU", "Dice", "accuracy", "pixels"]
+    assert lines[1].split() == ["sky", "85.7", "92.3", "100.0", "75.0"]
+    assert lines[2].split() == ["road", "0.0", "0.0", "0.0", "25.0"]
+    assert lines[3].split() == ["car", "0.0", "0.0", "-", "0.0"]
+    assert lines[4].split() == ["mean", "42.9", "46.2", "50.0"]
     assert "pixel accuracy            75.0" in lines
     assert lines[-1] == "not in the truth, not in the means: tree, car"
     assert len({len(line) for line in lines[:4]}) == 1

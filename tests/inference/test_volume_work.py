@@ -5,15 +5,18 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from atrous.data.label_volume import stored_note
+from atrous.data.volumes import open_volume
 from atrous.inference.image_work import ImageWork
 from atrous.inference.pipeline import predict_works
 from atrous.inference.predictor import Predictor
 from atrous.inference.volume_work import VolumeWork
-from atrous.inference.volumes import open_volume, stored_note
 from atrous.inference.work import Outcome, Part
 from atrous.models.catalog import build_network
+from atrous.models.context3d import ContextNetwork3D
 
 nibabel = pytest.importorskip("nibabel")
 
@@ -53,7 +56,27 @@ def test_a_volume_has_the_labels_of_its_slices_on_its_own_grid(tmp_path, predict
     assert stored_note(tmp_path / "labels.nii.gz") == '{"how": 1}'
     with Image.open(tmp_path / "a.jpg") as overlay:
         height, width = labels.shape[1:]
-        assert overlay.size == (4 * width, -(-min(16, count) // 4) * height)
+        factor = 200 // max(height, width)  # small slices are enlarged
+        assert overlay.size == (4 * width * factor, -(-min(16, count) // 4) * height * factor)
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LPI", "SAR", "ILA"])
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_network_for_volumes_labels_them_upright_on_their_own_grid(tmp_path, codes, axis):
+    torch.manual_seed(0)
+    upright = Predictor(ContextNetwork3D(3, width=4, dilations=(1, 2)), device="cpu")
+    values = np.random.default_rng(0).normal(size=(9, 8, 7)).astype(np.float32)
+    truth = nibabel.Nifti1Image(values, np.diag([1.0, 2.0, 3.0, 1.0]))
+    turned = truth.as_reoriented(nibabel.orientations.axcodes2ornt(codes))
+    nibabel.save(turned, tmp_path / "scan.nii.gz")
+    work = VolumeWork(ImageWork(tmp_path / "scan.nii.gz", tmp_path / "a.nii.gz", tmp_path / "a.jpg"), axis)
+    *_, outcome = predict_works([work], upright)
+    assert outcome == Outcome(0)
+    stored = nibabel.load(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(stored.affine, turned.affine)
+    assert stored.header.get_zooms() == turned.header.get_zooms()
+    back = nibabel.as_closest_canonical(stored)
+    np.testing.assert_array_equal(np.asarray(back.dataobj), upright(values).label_map)
 
 
 def test_probabilities_and_what_is_no_volume_are_one_line(tmp_path, predictor, scan):

@@ -11,6 +11,8 @@ from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork
 
+LAYERS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+
 
 def narrow_(network: DenseNetwork) -> DenseNetwork:
     """Leave one channel everywhere, in float64: same kernels, strides, dilations, paddings and pools.
@@ -18,23 +20,23 @@ def narrow_(network: DenseNetwork) -> DenseNetwork:
     Where branches are joined there are as many channels as branches, which the first image run shows.
     """
     for path, layer in list(network.named_modules()):
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, LAYERS):
             network.set_submodule(path, _one_channel(layer))
         elif isinstance(layer, NeighborhoodAttention):
             network.set_submodule(path, _one_head(layer))
         elif isinstance(layer, nn.PixelShuffle):
             network.set_submodule(path, nn.Sequential(_Copies(layer.upscale_factor**2), layer))
-        elif isinstance(layer, nn.BatchNorm2d | ChannelNorm):
+        elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d | ChannelNorm):
             network.set_submodule(path, nn.Identity())
         elif isinstance(layer, BilinearUpsampling):
             network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
     network.eval()
     side = 64 + 2 * network.margin
-    images = torch.zeros(1, 3, side, side, dtype=torch.float64)
+    images = torch.zeros(1, network.num_channels, *(side,) * network.num_axes, dtype=torch.float64)
     with torch.no_grad():
         forward(network, images)
         for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            if isinstance(layer, LAYERS):
                 nn.init.constant_(layer.weight, 1 / layer.weight.numel())
                 if layer.bias is not None:
                     nn.init.constant_(layer.bias, 0.0)
@@ -62,7 +64,7 @@ class _Copies(nn.Module):
         return cells.expand(-1, self.number, -1, -1)
 
 
-def _one_channel(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
+def _one_channel(layer: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d) -> nn.Module:
     """The same layer of one channel out, for however many come in."""
     shape = {
         "kernel_size": layer.kernel_size, "stride": layer.stride, "padding": layer.padding,
@@ -70,7 +72,8 @@ def _one_channel(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
     }  # fmt: skip
     if isinstance(layer, nn.ConvTranspose2d):
         return nn.LazyConvTranspose2d(1, output_padding=layer.output_padding, **shape)  # type: ignore[arg-type]
-    return nn.LazyConv2d(1, **shape)  # type: ignore[arg-type]
+    lazy = nn.LazyConv3d if isinstance(layer, nn.Conv3d) else nn.LazyConv2d
+    return lazy(1, **shape)  # type: ignore[arg-type]
 
 
 def forward(network: DenseNetwork, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -94,24 +97,24 @@ def build_narrow() -> Callable[[str], DenseNetwork]:
 
 @pytest.fixture
 def measure_field() -> Callable[..., tuple[int, int]]:
-    """Measures the first and the last pixel that cell `cell` of a positive network sees, on either axis.
+    """Measures the first and the last pixel that cell `cell` of a positive network sees, on every axis.
 
     On an image that grows down and to the right every max pool passes the gradient to its last pixel, on one
     that shrinks to its first; averages with positive weights keep both orders.
     """
 
-    def seen(network: nn.Module, image: torch.Tensor, cell: int) -> torch.Tensor:
-        images = image.expand(1, 3, -1, -1).clone().requires_grad_()
-        network(images)[0, 0, cell, cell].backward()
+    def seen(network: DenseNetwork, image: torch.Tensor, cell: int) -> torch.Tensor:
+        images = image.expand(1, network.num_channels, *image.shape).clone().requires_grad_()
+        network(images)[(0, 0, *(cell,) * image.ndim)].backward()
         assert images.grad is not None
         return images.grad[0, 0].nonzero()
 
-    def measure(network: nn.Module, *, side: int, cell: int) -> tuple[int, int]:
+    def measure(network: DenseNetwork, *, side: int, cell: int) -> tuple[int, int]:
         position = torch.arange(1, side + 1, dtype=torch.float64)
-        growing = position[:, None] + position
-        top, left = seen(network, 2 * side + 2 - growing, cell).amin(0).tolist()
-        bottom, right = seen(network, growing, cell).amax(0).tolist()
-        assert (top, bottom) == (left, right)
-        return top, bottom
+        growing = sum(torch.meshgrid(*[position] * network.num_axes, indexing="ij"))
+        assert isinstance(growing, torch.Tensor)
+        (first,) = set(seen(network, growing.max() + 1 - growing, cell).amin(0).tolist())
+        (last,) = set(seen(network, growing, cell).amax(0).tolist())
+        return first, last
 
     return measure

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from atrous.geometry.receptive_field import ReceptiveField, receptive_field
 from atrous.layers.attention import NeighborhoodAttention
 from atrous.models.catalog import CATALOG, build_network, load_network, to_checkpoint
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, Normalization
+from atrous.models.window import Window
 from models.conftest import forward
 
 MOST_PARAMETERS = 20_000_000  # of a network that runs in the fast suite; others are checked on meta tensors
@@ -53,20 +55,28 @@ every_exportable_network = slow_where(lambda name: is_deep(name) or is_large(nam
 every_measurable_network = slow_where(lambda name: is_deep(name) or on_meta(name).receptive_field > 700)
 
 
+def sides_of(network: DenseNetwork, height: int, width: int) -> tuple[int, ...]:
+    """Of an image, or of a volume of 9 slices."""
+    return (height, width, *(9,) * (network.num_axes - 2))
+
+
 def random_images(
     network: DenseNetwork, height: int, width: int, *, device: str = "cpu", number: int = 1
 ) -> torch.Tensor:
-    """A normalized photo's worth of noise, margin included."""
-    margin = 2 * network.margin
-    return torch.randn(number, 3, height + margin, width + margin, device=device)
+    """A normalized photo's or volume's worth of noise, margin included."""
+    sides = (side + 2 * network.margin for side in sides_of(network, height, width))
+    return torch.randn(number, network.num_channels, *sides, device=device)
+
+
+def zeros(network: DenseNetwork, side: int, **options: Any) -> torch.Tensor:
+    return torch.zeros(1, network.num_channels, *(side,) * network.num_axes, **options)
 
 
 @cache
 def traced(name: str) -> ReceptiveField:
     """What the network sees, followed through its spatial graph."""
     network = on_meta(name)
-    side = 64 + 2 * network.margin
-    return receptive_field(network, torch.zeros(1, 3, side, side, device="meta"))
+    return receptive_field(network, zeros(network, 64 + 2 * network.margin, device="meta"))
 
 
 def coarsest_stride(name: str) -> int:
@@ -82,7 +92,8 @@ def test_logits_have_one_cell_for_every_stride_begun(name, num_classes):
     stride = network.output_stride
     for height, width in [(1, 1), (stride, stride + 1), (2 * stride - 1, 3), (33, 50), (47, 64)]:
         logits = network(random_images(network, height, width, device="meta"))
-        assert logits.shape == (1, num_classes, -(-height // stride), -(-width // stride))
+        cells = (-(-side // stride) for side in sides_of(network, height, width))
+        assert logits.shape == (1, num_classes, *cells)
 
 
 @every_network
@@ -113,7 +124,8 @@ def test_gradient_of_every_parameter_is_finite_and_not_zero(name):
 def test_checkpoint_brings_back_the_network(name, tmp_path):
     torch.manual_seed(0)
     network = build_network(name, num_classes=5).eval()
-    network.use_normalization_(Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR"))
+    colors = Normalization((1.0, 2.0, 3.0), (4.0, 5.0, 6.0), "BGR")
+    network.use_normalization_(colors if network.num_axes == 2 else Window(1.0, 98.0))
     saved = to_checkpoint(network, name=name, labels={"names": list("abcde")}, progress={"step": 7})
     save_checkpoint(tmp_path / "model.safetensors", saved)
     loaded = load_network(tmp_path / "model.safetensors")
@@ -132,7 +144,7 @@ def test_exported_program_is_the_network_at_any_size(name, build_narrow):
     torch.manual_seed(0)
     network = build_narrow(name) if is_large(name) else build_network(name).double().eval()
     example = random_images(network, 41, 50).double()
-    sides = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    sides = dict.fromkeys(range(2, example.ndim), Dim.DYNAMIC)
     program = export(network, (example,), dynamic_shapes=(sides,)).module()
     stride = coarsest_stride(name)  # export takes a side of one cell for a constant, there too
     for height, width in [(41, 50), (stride + 1, 2 * stride), (4 * stride - 1, 22 + stride)]:
@@ -161,10 +173,10 @@ def test_measured_receptive_field_is_the_documented_one(name, build_narrow, meas
 @every_network
 def test_traced_receptive_field_is_the_documented_one(name):
     network, field = on_meta(name), traced(name)
-    assert field.local == (network.receptive_field,) * 2
-    assert field.sees_all == (network.geometry.is_global,) * 2
-    assert field.stride == (network.output_stride,) * 2
-    assert field.center == (network.center + network.margin,) * 2  # in the padded image
+    assert field.local == (network.receptive_field,) * network.num_axes
+    assert field.sees_all == (network.geometry.is_global,) * network.num_axes
+    assert field.stride == (network.output_stride,) * network.num_axes
+    assert field.center == (network.center + network.margin,) * network.num_axes  # in the padded image
     assert not any(layer.misalignment for layer in field.layers)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from atrous.models.contract import Normalization
 from atrous.models.frontend import FrontEnd
 from atrous.models.pretrained import initialize_
 from atrous.models.vgg import TORCHVISION_FEATURES
@@ -55,6 +56,7 @@ def test_torchvision_names_compute_what_torchvision_computes(padding, torchvisio
     start = initialize_(network, tmp_path / "vgg16.pth")
     assert sorted(start.loaded) == sorted(NAMES)
     assert sorted(start.fresh) == sorted(HEAD + FINAL)
+    assert isinstance(network.normalization, Normalization)
     assert network.normalization.std == (1.0, 1.0, 1.0)
     assert network.normalization.channels == "BGR"
     photo = torch.randint(0, 256, (1, 3, 41, 48), generator=torch.Generator().manual_seed(0)).float()

@@ -22,8 +22,9 @@ from atrous.data.check_set import (
     split_problems,
 )
 from atrous.data.check_tally import Tally
+from atrous.data.check_volumes import spacing_problems
 from atrous.data.folder import Dataset
-from atrous.data.open import LAYOUTS, find_layout, refuse_absent, split_parts
+from atrous.data.open import LAYOUTS, find_layout, open_part, refuse_absent, split_parts
 from atrous.data.scenes import PATH as SCENES
 from atrous.errors import DataError
 
@@ -71,14 +72,16 @@ def check_each(
         raise DataError(f"{path} are made when they are read, and have no files to check; train on them")
     name = find_layout(path)
     layout = LAYOUTS[name]
+    if crop_size and layout.has_volumes:
+        raise DataError(f"{path} holds volumes, and crop_size {crop_size} is that of images; leave it out")
     known = layout.find(path)
     splits = list(dict.fromkeys(part for split in splits for part in split_parts(split)))
     refuse_absent(path, layout, splits)
-    problems = [] if splits else split_problems(known)
+    problems = split_problems(known) if not splits and layout.has_val else []
     tallies = []
     for split in sorted(splits or known, key=_rank):
         try:
-            dataset = layout.open(path, split)
+            dataset = open_part(path, layout, split)
         except DataError as error:
             may_lack_masks = split.startswith("test") and split not in splits
             severity = "note" if may_lack_masks else "error"
@@ -148,7 +151,9 @@ def _few(dataset: Dataset) -> list[int]:
 def _conclude(tallies: Sequence[Tally], root: Path, *, is_fixed: bool, quick: bool) -> list[Problem]:
     """What the tallies say is wrong; nothing follows from what misread masks seem to show."""
     numbers = number_problems(tallies, root, is_fixed=is_fixed)
-    problems = file_problems(tallies, root) + numbers + label_set_problems(tallies)
+    problems = (
+        file_problems(tallies, root) + numbers + label_set_problems(tallies) + spacing_problems(tallies)
+    )
     if not numbers:
         problems += ignored_problems(tallies, root) + crop_problems(tallies, root)
     if not numbers and not quick:

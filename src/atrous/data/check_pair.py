@@ -13,6 +13,7 @@ from atrous.data.encoding import ColorEncoding
 from atrous.data.folder import Dataset, FileMask, Pair, Sample
 from atrous.data.images import read_color_mask, read_image, read_index_mask
 from atrous.data.labels import IGNORE
+from atrous.data.volume_pair import VolumeMask, volume_faults
 from atrous.errors import DataError
 
 MistakeKind = Literal[
@@ -25,6 +26,8 @@ MistakeKind = Literal[
     "foreign color",
     "broken annotation",
     "sizes differ",
+    "voxels without intensity",
+    "places differ",
 ]
 
 
@@ -52,18 +55,20 @@ class Measures:
     """Figures of a pair that can be used.
 
     Attributes:
-        size: Height and width in pixels.
+        size: Height and width in pixels; of a volume, voxels along x, y and z.
         pixel_counts: Pixels of each label.
         image_digest: Equal for equal pixels, however stored; empty where all pixels are alike.
         labels_digest: Equal for equal labels.
         ignored_crop_share: Of the crops asked about; 0 where none were.
+        spacing: Millimeters a voxel along x, y and z; empty for images.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     pixel_counts: Int64[np.ndarray, "256"]
     image_digest: bytes
     labels_digest: bytes
     ignored_crop_share: float
+    spacing: tuple[float, ...] = ()
 
 
 def inspect_pair(
@@ -106,14 +111,14 @@ def ignored_crop_share(labels: UInt8[np.ndarray, "h w"], crop_size: tuple[int, i
 
 
 def _measure(sample: Sample, crop_size: tuple[int, int] | None) -> Measures:
-    height, width = sample.labels.shape
     plain = bool((sample.image == sample.image[0, 0]).all())  # blank slices repeat without being duplicates
     return Measures(
-        size=(height, width),
+        size=sample.labels.shape,
         pixel_counts=np.bincount(sample.labels.ravel(), minlength=256),
         image_digest=b"" if plain else _digest(sample.image),
         labels_digest=_digest(sample.labels),
         ignored_crop_share=ignored_crop_share(sample.labels, crop_size) if crop_size else 0.0,
+        spacing=sample.spacing,
     )
 
 
@@ -134,6 +139,8 @@ def _explain(pair: Pair, sentence: str) -> tuple[Mistake, ...]:
         return (Mistake("missing image", pair, mask, sentence),)
     if not mask.is_file():
         return (Mistake("missing mask", pair, image, sentence),)
+    if isinstance(pair.mask, VolumeMask):
+        return tuple(Mistake(kind, pair, file, text) for kind, file, text in volume_faults(image, pair.mask))
     mistakes = []
     try:
         read_image(image)

@@ -59,8 +59,9 @@ class SplitReport:
         name: Of the split.
         num_samples: Pairs that it has.
         num_read: Pairs whose image and mask were read and agree; all figures are of these.
-        smallest_size: Smallest height and smallest width, in pixels; (0, 0) where nothing was read.
-        largest_size: Largest height and largest width, in pixels.
+        smallest_size: Smallest height and smallest width, in pixels; (0, 0) where nothing was read. Of
+            volumes, the smallest number of voxels along x, y and z.
+        largest_size: Largest height and largest width, in pixels; of volumes, along x, y and z.
         ignored_share: Of all pixels, in [0, 1].
         ignored_crop_share: Of all crops that training may draw without zoom, those without a valid pixel;
             None where no crop size was given.
@@ -70,14 +71,14 @@ class SplitReport:
     name: str
     num_samples: int
     num_read: int
-    smallest_size: tuple[int, int]
-    largest_size: tuple[int, int]
+    smallest_size: tuple[int, ...]
+    largest_size: tuple[int, ...]
     ignored_share: float
     ignored_crop_share: float | None
     classes: tuple[ClassReport, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON; sizes are (height, width)."""
+        """Ready for JSON; sizes are (height, width), or (x, y, z)."""
         return {
             "num_samples": self.num_samples,
             "num_read": self.num_read,
@@ -150,7 +151,9 @@ class Report:
 
 def _split_table(splits: Sequence[SplitReport]) -> str:
     with_crops = any(split.ignored_crop_share is not None for split in splits)
-    rows = [("split", "samples", "read", "width x height, px", "ignored")]
+    has_volumes = any(len(split.largest_size) == 3 for split in splits)
+    sizes = "right x front x up, voxels" if has_volumes else "width x height, px"
+    rows = [("split", "samples", "read", sizes, "ignored")]
     rows += [
         (
             split.name,
@@ -186,10 +189,12 @@ def _class_table(splits: Sequence[SplitReport]) -> str:
 
 
 def _size_range(split: SplitReport) -> str:
-    """Width and height, as a range where they differ."""
+    """Width and height, or x, y and z of volumes, as a range where they differ."""
     if not split.num_read:
         return ""
-    ranges = zip(reversed(split.smallest_size), reversed(split.largest_size), strict=True)
+    ranges = list(zip(split.smallest_size, split.largest_size, strict=True))
+    if len(ranges) == 2:
+        ranges.reverse()
     return " x ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 

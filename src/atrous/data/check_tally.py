@@ -29,13 +29,14 @@ class Tally:
         num_read: Pairs that could be.
         pixel_counts: Pixels of each label.
         image_counts: Images that show each label.
-        smallest_size: Smallest height and smallest width, in pixels.
-        largest_size: Largest height and largest width, in pixels.
+        smallest_size: Smallest height and smallest width, in pixels; of volumes, the smallest x, y and z.
+        largest_size: Largest height and largest width, in pixels; of volumes, the largest x, y and z.
         ignored_crops: Sum over the pairs of the share of crops without a valid pixel.
         all_ignored: Masks without a valid pixel.
         below_crop: Images smaller than a crop on a side.
         partly_ignored: Masks with an ignored pixel.
         digests: Of image and labels of the pairs, for finding duplicates.
+        spacings: Millimeters a voxel along x, y and z, of every volume.
     """
 
     split: str
@@ -45,13 +46,14 @@ class Tally:
     num_read: int = 0
     pixel_counts: np.ndarray = field(default_factory=_no_counts)
     image_counts: np.ndarray = field(default_factory=_no_counts)
-    smallest_size: tuple[int, int] = (0, 0)
-    largest_size: tuple[int, int] = (0, 0)
+    smallest_size: tuple[int, ...] = (0, 0)
+    largest_size: tuple[int, ...] = (0, 0)
     ignored_crops: float = 0.0
     all_ignored: list[Path] = field(default_factory=list)
     below_crop: list[Path] = field(default_factory=list)
     partly_ignored: list[Path] = field(default_factory=list)
     digests: list[tuple[Path, bytes, bytes]] = field(default_factory=list)
+    spacings: list[tuple[float, ...]] = field(default_factory=list)
 
     def add_(self, pair: Pair, found: Measures | tuple[Mistake, ...]) -> None:
         """Count a pair."""
@@ -60,11 +62,12 @@ class Tally:
             return
         shows = found.pixel_counts > 0
         self.smallest_size = _by_axis(min, self.smallest_size, found.size) if self.num_read else found.size
-        self.largest_size = _by_axis(max, self.largest_size, found.size)
+        self.largest_size = _by_axis(max, self.largest_size, found.size) if self.num_read else found.size
         self.num_read += 1
         self.pixel_counts += found.pixel_counts
         self.image_counts += shows
         self.ignored_crops += found.ignored_crop_share
+        self.spacings += [found.spacing] * bool(found.spacing)
         if shows[IGNORE]:
             self.partly_ignored.append(pair.mask_path)
         if not shows[:IGNORE].any():
@@ -121,6 +124,6 @@ class Tally:
 
 
 def _by_axis(
-    choose: Callable[[int, int], int], one: tuple[int, int], other: tuple[int, int]
-) -> tuple[int, int]:
-    return choose(one[0], other[0]), choose(one[1], other[1])
+    choose: Callable[[int, int], int], one: tuple[int, ...], other: tuple[int, ...]
+) -> tuple[int, ...]:
+    return tuple(choose(a, b) for a, b in zip(one, other, strict=True))

@@ -47,14 +47,21 @@ class IndexEncoding:
         Raises:
             DataError: If the file cannot be read, has colors, or holds a number that stands for nothing.
         """
+        return self.decode(read_index_mask(path), source=path)
+
+    def decode(self, raw: UInt8[np.ndarray, "*spatial"], *, source: Path) -> UInt8[np.ndarray, "*spatial"]:
+        """Labels of the numbers of a mask; `source` names it in messages.
+
+        Raises:
+            DataError: If a number stands for nothing.
+        """
         table = np.full(256, _UNKNOWN, dtype=np.int16)
         table[list(self.values)] = range(len(self.values))
         table[list(self.ignored)] = IGNORE
-        raw = read_index_mask(path)
         labels = table[raw]
         if (labels == _UNKNOWN).any():
             present = [int(value) for value in np.unique(raw)]
-            raise DataError(f"{path} {self._explain(present, suffix=path.suffix.lower())}")
+            raise DataError(f"{source} {self._explain(present, suffix=source.suffix.lower())}")
         return labels.astype(np.uint8)
 
     def _explain(self, present: list[int], *, suffix: str) -> str:

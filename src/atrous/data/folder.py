@@ -6,28 +6,32 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from atrous.data.encoding import Encoding
 from atrous.data.images import image_files, read_image
 from atrous.data.label_file import read_label_file
 from atrous.data.labels import LabelSet
+from atrous.data.volume_names import is_volume
+from atrous.data.volume_pair import read_intensities, refuse_other_grid
 from atrous.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """An image and the labels of its pixels.
+    """An image or volume and the labels of its pixels.
 
     Attributes:
         name: Name of the pair, without a file ending.
-        image: RGB, 0-255.
+        image: RGB, 0-255; of a volume the intensities, x to the right, y to the front, z up.
         labels: 0 to k-1, and 255 for ignored pixels.
+        spacing: Millimeters from one voxel of a volume to the next, along each axis; empty for images.
     """
 
     name: str
-    image: UInt8[np.ndarray, "h w 3"]
-    labels: UInt8[np.ndarray, "h w"]
+    image: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "x y z"]
+    labels: UInt8[np.ndarray, "*spatial"]
+    spacing: tuple[float, ...] = ()
 
 
 @runtime_checkable
@@ -39,7 +43,7 @@ class MaskSource(Protocol):
         """File that holds the mask or its annotations, for messages."""
         ...
 
-    def read(self) -> UInt8[np.ndarray, "h w"]:
+    def read(self) -> UInt8[np.ndarray, "*spatial"]:
         """Labels 0 to k-1, and 255 for ignored pixels; raises DataError with the file's name."""
         ...
 
@@ -110,6 +114,8 @@ class Dataset:
             raise DataError(
                 f"{pair.image_path} has no mask: {pair.mask_path} is missing; add it, or remove the image"
             )
+        if is_volume(pair.image_path.name):
+            return _labelled_volume(pair)
         image, labels = read_image(pair.image_path), pair.mask.read()
         if image.shape[:2] != labels.shape:
             raise DataError(
@@ -117,6 +123,12 @@ class Dataset:
                 "(width x height); they must agree: make the mask again at the size of the image"
             )
         return Sample(pair.name, image, labels)
+
+
+def _labelled_volume(pair: Pair) -> Sample:
+    refuse_other_grid(pair.image_path, pair.mask_path)
+    image, spacing = read_intensities(pair.image_path)
+    return Sample(pair.name, image, pair.mask.read(), spacing)
 
 
 def find_folder_splits(root: Path) -> tuple[str, ...]:

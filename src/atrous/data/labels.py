@@ -14,6 +14,9 @@ from atrous.errors import DataError
 IGNORE = 255
 """Label of pixels that count nowhere, neither in the loss nor in the scores; on disk another may do so."""
 
+BACKGROUND = "background"
+"""What class 0 is called, in any letter case, where it is what is around the things that count."""
+
 MAX_CLASSES = IGNORE
 """Labels are stored in 8 bits, and the last value is taken by `IGNORE`."""
 

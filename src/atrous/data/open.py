@@ -15,6 +15,7 @@ from atrous.data.cityscapes import (
 )
 from atrous.data.coco import find_coco_splits, open_coco
 from atrous.data.folder import Dataset, find_folder_splits, open_folder
+from atrous.data.folds import parse_fold
 from atrous.data.kitti import KITTI_ABSENT, KITTI_SOURCE, find_kitti_splits, open_kitti
 from atrous.data.labelme import find_labelme_splits, open_labelme
 from atrous.data.labels import LabelSet
@@ -22,7 +23,22 @@ from atrous.data.lists import find_list_splits, open_lists
 from atrous.data.samples import Samples
 from atrous.data.scenes import NUM_LAYOUTS, PATH, Scenes
 from atrous.data.voc import VOC_ABSENT, VOC_SOURCE, find_voc_splits, open_voc
+from atrous.data.volume_folder import (
+    find_decathlon_splits,
+    find_volume_splits,
+    open_decathlon,
+    open_volume_split,
+)
 from atrous.errors import DataError
+
+FOLDED = "train"
+"""The split that folds are parts of."""
+
+FEWEST_TO_FOLD = 10
+"""Samples, of which a fifth is enough to judge by."""
+
+FOLD, NOT_FOLD = "fold0of5", "not-fold0of5"
+"""What is held out, and what is learned from, where a layout has no split "val" and nobody says more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +50,24 @@ class Layout:
         open: One of these splits.
         absent: What to do about splits that may be asked for where they are not.
         is_fixed: Whether the classes are the data set's own and labels.toml is not read.
+        has_volumes: Whether it holds volumes, not images.
+        has_val: Whether it can have a split "val"; where not, a fold of "train" is held out.
     """
 
     find: Callable[[Path], tuple[str, ...]]
     open: Callable[[Path, str], Dataset]
     absent: dict[str, str] = field(default_factory=dict)
     is_fixed: bool = False
+    has_val: bool = True
+    has_volumes: bool = False
 
 
 LAYOUTS: dict[str, Layout] = {
     "VOC": Layout(find_voc_splits, open_voc, VOC_ABSENT, is_fixed=True),
     "Cityscapes": Layout(find_cityscapes_splits, open_cityscapes, CITYSCAPES_ABSENT, is_fixed=True),
     "KITTI": Layout(find_kitti_splits, open_kitti, KITTI_ABSENT, is_fixed=True),
+    "Decathlon": Layout(find_decathlon_splits, open_decathlon, has_val=False, has_volumes=True),
+    "volumes": Layout(find_volume_splits, open_volume_split, has_volumes=True),
     "folders": Layout(find_folder_splits, open_folder),
     "CamVid": Layout(find_camvid_splits, open_camvid),
     "lists": Layout(find_list_splits, open_lists),
@@ -71,7 +93,7 @@ def open_dataset(path: Path, split: str) -> Samples:
     """A split of the data set at a path, whatever its layout, or of the scenes of `builtin:scenes`.
 
     Splits joined by "+", as in "trainaug+coco_train", follow each other; a sample's name then begins with its
-    split.
+    split. "fold0of5" is the first fifth of "train" by name, "not-fold0of5" the rest.
 
     Raises:
         DataError: If the folder is missing, empty or of no known layout, or has no such split; if joined
@@ -83,7 +105,7 @@ def open_dataset(path: Path, split: str) -> Samples:
     layout = LAYOUTS[find_layout(root)]
     parts = split_parts(split)
     refuse_absent(root, layout, parts)
-    opened = [(part, layout.open(root, part)) for part in parts]
+    opened = [(part, open_part(root, layout, part)) for part in parts]
     return opened[0][1] if len(opened) == 1 else _joined(root, opened)
 
 
@@ -96,6 +118,18 @@ def split_parts(split: str) -> list[str]:
     return split.split("+")
 
 
+def open_part(root: Path, layout: Layout, split: str) -> Dataset:
+    """One split, or a fold of the split train.
+
+    Raises:
+        DataError: As `open_dataset`.
+    """
+    fold = parse_fold(split)
+    if fold is None:
+        return layout.open(root, split)
+    return fold.of(layout.open(root, FOLDED), source=f'{root}, split "{FOLDED}",')
+
+
 def refuse_absent(root: Path, layout: Layout, splits: list[str]) -> None:
     """Refuse a split that is not there.
 
@@ -104,7 +138,7 @@ def refuse_absent(root: Path, layout: Layout, splits: list[str]) -> None:
     """
     known = layout.find(root)
     for split in splits:
-        if split not in known:
+        if (FOLDED if parse_fold(split) else split) not in known:
             way_out = layout.absent.get(split) or suggestion(split, known)
             raise DataError(f'{root} has no split "{split}"; {way_out}')
 
@@ -118,6 +152,12 @@ def splits(path: Path) -> tuple[str, ...]:
     if str(path) == PATH:
         return tuple(NUM_LAYOUTS)
     return LAYOUTS[find_layout(path)].find(path)
+
+
+def holds_out_a_fold(path: Path) -> bool:
+    """Whether the data set at a path has a layout without "val", and samples enough to hold some out."""
+    layout = LAYOUTS[find_layout(path)]
+    return not layout.has_val and len(layout.open(path, FOLDED).pairs) >= FEWEST_TO_FOLD
 
 
 def find_layout(path: Path) -> str:
@@ -146,7 +186,8 @@ def find_layout(path: Path) -> str:
     raise DataError(
         f"{path} has no known layout; arrange it as SPLIT/images with SPLIT/masks and labels.toml, SPLIT "
         "with SPLITannot or SPLIT_labels, SPLIT.txt with labels.toml, SPLIT with annotations/*SPLIT*.json, "
-        "or SPLIT with LabelMe files, where SPLIT is train or val; VOC, Cityscapes and KITTI stay as unpacked"
+        "or SPLIT with LabelMe files, where SPLIT is train or val; VOC, Cityscapes, KITTI and imagesTr with "
+        "labelsTr stay as unpacked"
     )
 
 

@@ -45,7 +45,10 @@ def count_each(
         sample = dataset[index]
         prediction = predictor(sample.image)
         yield Counts.of_image(
-            prediction.label_map, sample.labels, num_classes=predictor.label_set.num_classes
+            prediction.label_map,
+            sample.labels,
+            num_classes=predictor.label_set.num_classes,
+            spacing=sample.spacing,
         )
 
 

@@ -4,12 +4,13 @@ Everything is counted in integers first (`Counts`), which add up over images and
 `Scores` once at the end. Numpy only.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
 
-from atrous.data.labels import IGNORE
+from atrous.data.labels import BACKGROUND, IGNORE
 from atrous.errors import ConfigError, DataError, ShapeError
 from atrous.evaluation.boundary import boundary_counts
 
@@ -37,11 +38,16 @@ class Counts:
 
     @classmethod
     def of_image(
-        cls, label_map: Integer[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"], num_classes: int
+        cls,
+        label_map: Integer[np.ndarray, "*spatial"],
+        labels: Integer[np.ndarray, "*spatial"],
+        num_classes: int,
+        *,
+        spacing: Sequence[float] = (),
     ) -> "Counts":
-        """Counts of one image; arguments and errors as those of `confusion_matrix`."""
+        """Counts of one image or volume; arguments and errors as those of `confusion_matrix`."""
         confusion = confusion_matrix(label_map, labels, num_classes)
-        return cls(confusion, boundary_counts(label_map, labels, num_classes))
+        return cls(confusion, boundary_counts(label_map, labels, num_classes, spacing=spacing))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +107,25 @@ class Scores:
             confusion_matrix=matrix,
         )
 
+    @property
+    def per_class_dice(self) -> dict[str, float]:
+        """Name -> Dice, 2 |A and B| / (|A| + |B|), of the classes of `per_class_iou`; it follows from IoU."""
+        return {name: 2 * iou / (1 + iou) for name, iou in self.per_class_iou.items()}
+
+    @property
+    def foreground_dice(self) -> float | None:
+        """Mean Dice over the classes that the truth shows without the first, if that is called background."""
+        names = self._shown_by_truth
+        if len(names) < 2 or names[0].casefold() != BACKGROUND:
+            return None
+        return _mean(np.array([self.per_class_dice[name] for name in names[1:]]))
+
+    @property
+    def _shown_by_truth(self) -> tuple[str, ...]:
+        return tuple(name for name in self.per_class_iou if name not in self.absent_classes)
+
     def to_dict(self) -> dict[str, object]:
-        """The same, ready for JSON: the attributes' names as keys, lists for arrays."""
+        """The same, ready for JSON: the attributes' names as keys, lists for arrays; and Dice."""
         return {
             "mean_iou": self.mean_iou,
             "per_class_iou": dict(self.per_class_iou),
@@ -112,6 +135,8 @@ class Scores:
             "frequency_weighted_iou": self.frequency_weighted_iou,
             "boundary_f_score": self.boundary_f_score,
             "confusion_matrix": self.confusion_matrix.tolist(),
+            "per_class_dice": self.per_class_dice,
+            "foreground_dice": self.foreground_dice,
         }
 
     def to_table(self) -> str:
@@ -120,19 +145,24 @@ class Scores:
         accuracy = _ratio(self.confusion_matrix.diagonal(), in_truth)
         share = in_truth / max(1, in_truth.sum())
         indices = np.flatnonzero(in_truth + in_map)  # of the keys of per_class_iou, in their order
-        width = max(len(name) for name in (*self.per_class_iou, "frequency-weighted IoU"))
-        lines = [f"{'class':<{width}}  {'IoU':>6}  {'accuracy':>8}  {'pixels':>6}"]
+        summary = {
+            "pixel accuracy": self.pixel_accuracy,
+            "frequency-weighted IoU": self.frequency_weighted_iou,
+            "boundary F-score": self.boundary_f_score,
+        }
+        if self.foreground_dice is not None:
+            summary["Dice without background"] = self.foreground_dice
+        width = max(len(name) for name in (*self.per_class_iou, *summary))
+        lines = [f"{'class':<{width}}  {'IoU':>6}  {'Dice':>6}  {'accuracy':>8}  {'pixels':>6}"]
         for (name, iou), index in zip(self.per_class_iou.items(), indices, strict=True):
+            overlaps = f"{100 * iou:6.1f}  {100 * self.per_class_dice[name]:6.1f}"
             right = f"{100 * accuracy[index]:.1f}" if in_truth[index] else "-"
-            lines.append(f"{name:<{width}}  {100 * iou:6.1f}  {right:>8}  {100 * share[index]:6.1f}")
-        lines.append(f"{'mean':<{width}}  {100 * self.mean_iou:6.1f}  {100 * self.mean_class_accuracy:8.1f}")
+            lines.append(f"{name:<{width}}  {overlaps}  {right:>8}  {100 * share[index]:6.1f}")
+        dice = _mean(np.array([self.per_class_dice[name] for name in self._shown_by_truth]))
+        overlaps = f"{100 * self.mean_iou:6.1f}  {100 * dice:6.1f}"
+        lines.append(f"{'mean':<{width}}  {overlaps}  {100 * self.mean_class_accuracy:8.1f}")
         lines.append("")
-        for name, value in (
-            ("pixel accuracy", self.pixel_accuracy),
-            ("frequency-weighted IoU", self.frequency_weighted_iou),
-            ("boundary F-score", self.boundary_f_score),
-        ):
-            lines.append(f"{name:<{width}}  {100 * value:6.1f}")
+        lines += [f"{name:<{width}}  {100 * value:6.1f}" for name, value in summary.items()]
         if self.absent_classes:
             lines.append(f"not in the truth, not in the means: {', '.join(self.absent_classes)}")
         return "\n".join(lines)

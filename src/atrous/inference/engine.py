@@ -21,7 +21,7 @@ class Engine(ABC):
         """What computes, in one line."""
 
     @abstractmethod
-    def __call__(self, images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k y x"]:
+    def __call__(self, images: Float32[Tensor, "b c *spatial"]) -> Float32[Tensor, "b k *cells"]:
         """Logits of normalized images, margin included where the network has one."""
 
     @abstractmethod
@@ -53,7 +53,7 @@ class TorchEngine(Engine):
         folded = self.network.num_folded
         return f"{line}; {folded} batch norm{'s' * (folded != 1)} folded" if folded else line
 
-    def __call__(self, images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k y x"]:
+    def __call__(self, images: Float32[Tensor, "b c *spatial"]) -> Float32[Tensor, "b k *cells"]:
         """Logits of normalized images, margin included where the network has one."""
         with evaluating(self.network), torch.inference_mode():
             return self.network(images.to(self.device))

@@ -7,6 +7,7 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from atrous.data.labels import LabelSet
+from atrous.errors import ShapeError
 from atrous.ops.resample import upsample_logits
 from atrous.ops.upsample_labels import upsample_labels
 
@@ -16,7 +17,7 @@ class Prediction:
     """What a network says about one image.
 
     Attributes:
-        image: RGB, 0-255, (h, w, 3).
+        image: RGB, 0-255, (h, w, 3); or the intensities of a volume (x, y, z).
         scores: Before the softmax, on the grid that `stride` and `center` describe, (k, y, x): the network's
             own cells, or a value a pixel where several views were averaged, or a CRF or the released protocol
             was applied. Of averaged views and of the released protocol they are the log of the probabilities;
@@ -26,25 +27,27 @@ class Prediction:
         center: Pixel on which the first score is centered.
     """
 
-    image: UInt8[np.ndarray, "h w 3"]
-    scores: Float[Tensor, "k y x"]
+    image: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "x y z"]
+    scores: Float[Tensor, "k *cells"]
     label_set: LabelSet
     stride: int = 1
     center: float = 0.0
 
     @property
-    def logits(self) -> Float[Tensor, "k h w"]:
-        """Scores at every pixel (k, h, w); computed anew each time, since they are many."""
+    def logits(self) -> Float[Tensor, "k *pixels"]:
+        """Scores at every pixel (k, h, w), or voxel; computed anew each time, since they are many."""
         if self._is_full:
             return self.scores
-        size = self.image.shape[:2]
+        size = self.image.shape[: self.scores.ndim - 1]
         return upsample_logits(self.scores[None], size, stride=self.stride, center=self.center)[0]
 
     @property
-    def label_map(self) -> Int64[np.ndarray, "h w"]:
+    def label_map(self) -> Int64[np.ndarray, "*pixels"]:
         """Number of the most probable class at every pixel, the first of equals."""
         if self._is_full:
             return self.scores.argmax(0).cpu().numpy()
+        if self.scores.ndim != 3:
+            return self.logits.argmax(0).cpu().numpy()
         size = self.image.shape[:2]
         labels = upsample_labels(self.scores, size, stride=self.stride, center=self.center)
         return labels.astype(np.int64)
@@ -53,12 +56,18 @@ class Prediction:
     def _is_full(self) -> bool:
         return self.stride == 1 and self.center == 0
 
-    def probabilities(self) -> Float32[np.ndarray, "k h w"]:
+    def probabilities(self) -> Float32[np.ndarray, "k *pixels"]:
         """Probability of each class at every pixel; they sum to 1 over k."""
         return self.logits.float().softmax(0).cpu().numpy()
 
     def overlay(self, *, opacity: float = 0.5) -> UInt8[np.ndarray, "h w 3"]:
-        """The image under the colors of its labels."""
+        """The image under the colors of its labels.
+
+        Raises:
+            ShapeError: If it is a volume, of which only slices can be drawn.
+        """
+        if self.scores.ndim != 3:
+            raise ShapeError("a volume has no overlay; draw one of a slice by atrous.figures.overlay")
         from atrous.figures.overlay import overlay
 
         return overlay(self.image, self.label_map, self.label_set.palette, opacity=opacity)

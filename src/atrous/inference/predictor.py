@@ -14,25 +14,24 @@ from torch import Tensor
 from atrous.checkpoint import load_checkpoint
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import CRF, crf_of, refined
-from atrous.data.images import read_image, rgb_from_pillow
 from atrous.data.labels import LabelSet
-from atrous.errors import ConfigError, GeometryError, ShapeError
+from atrous.errors import ConfigError, GeometryError
 from atrous.geometry.program import evaluating
 from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
 from atrous.inference.engine import Engine, TorchEngine
 from atrous.inference.engines import build_engine
 from atrous.inference.machine import Precision, pick_device
 from atrous.inference.margin import Margined, ReadRows
+from atrous.inference.picture import Picture, to_picture
 from atrous.inference.prediction import Prediction
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.inference.seen_as import seen_as
 from atrous.inference.views import Views
+from atrous.inference.volume_prediction import refuse_image_ways, volume_scores, whole_scores
 from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
 from atrous.ops.resample import upsample_logits
 from atrous.ops.upsample_labels import LabelUpsampler
-
-Picture = UInt8[np.ndarray, "h w 3"]
 
 ONE_VIEW = Views()
 
@@ -85,7 +84,7 @@ class Predictor:
             raise ConfigError(f'crf {crf!r} is none; give a DenseCRF, a CRFRNN, None, or "stored"')
         if isinstance(self.crf, CRFRNN):
             self.crf.to(self.device)
-        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = network.to(self.device, memory_format=network.memory_format)  # type: ignore[call-overload]
         self.label_set = label_set or LabelSet.unnamed(network.num_classes)
         self.precision: Precision = precision
         self._engine: Engine | None = None
@@ -98,6 +97,7 @@ class Predictor:
                 "give as many names as classes"
             )
         refuse_protocol(protocol, network, views=views)
+        refuse_image_ways(network, views=views, protocol=protocol, has_crf=self.crf is not None)
 
     @property
     def engine(self) -> Engine:
@@ -113,18 +113,25 @@ class Predictor:
         self._engine, self._last_parts = engine, None
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
-        """Labels, probabilities and overlay of one image.
+        """Labels, probabilities and overlay of one image; of a volume, labels and probabilities.
 
         Args:
-            image: RGB (h, w, 3) uint8, a Pillow image of any mode, or a file.
+            image: RGB (h, w, 3) uint8, a Pillow image of any mode, or a file; for a network of volumes,
+                intensities (x, y, z) float32, x to the right, y to the front, z up.
 
         Raises:
             DataError: If the file is no readable image.
-            ShapeError: If the array is no RGB image.
+            ShapeError: If the array is no RGB image, or no volume where one is wanted.
         """
-        pixels = _to_picture(image)
+        geometry = self.network.geometry
+        if self.network.num_axes == 3:
+            values = np.asarray(image)
+            cells = whole_scores(volume_scores(self.network, self.engine, values, device=self.device))
+            return Prediction(
+                values, cells, self.label_set, stride=geometry.output_stride, center=geometry.center
+            )
+        pixels = to_picture(image)
         if not self.needs_whole:
-            geometry = self.network.geometry
             cells = self.scores(pixels)
             return Prediction(
                 pixels, cells, self.label_set, stride=geometry.output_stride, center=geometry.center
@@ -230,17 +237,3 @@ def _refine(crf: CRF, logits: Float[Tensor, "k h w"], pixels: Picture) -> Float[
     mode = evaluating(crf) if isinstance(crf, CRFRNN) else nullcontext()
     with torch.inference_mode(), mode:
         return refined(crf, logits[None], images)[0]
-
-
-def _to_picture(image: np.ndarray | Image.Image | str | Path) -> Picture:
-    if isinstance(image, (str, Path)):
-        return read_image(Path(image))
-    if isinstance(image, Image.Image):
-        return rgb_from_pillow(image, source="the image")
-    if not isinstance(image, np.ndarray):
-        raise ShapeError(f"an image is an array, a Pillow image or a file, not a {type(image).__name__}")
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise ShapeError(
-            f"an image is uint8 RGB (h, w, 3), not {image.dtype} {image.shape}; convert it, or pass its path"
-        )
-    return image

@@ -11,6 +11,7 @@ from atrous.models.contract import DenseNetwork
 from atrous.surgery.fold import BATCH_NORMS, fold_batch_norms
 
 EXAMPLE_SIDE = 224  # pixels without the margin; what classifiers, and so their dense copies, are made for
+VOLUME_SIDE = 40  # voxels
 
 
 class Prepared(nn.Module):
@@ -30,9 +31,10 @@ class Prepared(nn.Module):
         self.dtype = dtype
         self.num_folded = num_folded
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k y x"]:
+    def forward(self, images: Float[Tensor, "b c *spatial"]) -> Float32[Tensor, "b k *cells"]:
         """Logits of normalized images, margin included where the network has one."""
-        converted = images.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        channels_last = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
+        converted = images.to(self.dtype).contiguous(memory_format=channels_last)
         return self.network(converted).float()
 
 
@@ -47,11 +49,11 @@ def prepared(network: DenseNetwork, *, dtype: torch.dtype, device: torch.device)
     as many conversions as there are images.
     """
     if dtype == torch.float32:
-        return Prepared(network.to(device, memory_format=torch.channels_last), dtype=dtype)  # type: ignore[call-overload]
+        return Prepared(network.to(device, memory_format=network.memory_format), dtype=dtype)  # type: ignore[call-overload]
     folded = _folded(network)
     num_folded = _num_batch_norms(network) - _num_batch_norms(folded)
     _convert_(folded, dtype)
-    folded.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    folded.to(device, memory_format=network.memory_format)  # type: ignore[call-overload]
     return Prepared(folded, dtype=dtype, num_folded=num_folded).eval()
 
 
@@ -59,10 +61,11 @@ def _folded(network: DenseNetwork) -> nn.Module:
     """A copy with batch norms folded where it has any and lets itself be traced, else a plain one."""
     if not _num_batch_norms(network):
         return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    side = EXAMPLE_SIDE + 2 * network.margin
+    side = (EXAMPLE_SIDE if network.num_axes == 2 else VOLUME_SIDE) + 2 * network.margin
     weight = next(network.parameters())
+    shape = (1, network.num_channels, *(side,) * network.num_axes)
     try:
-        return fold_batch_norms(network, torch.zeros(1, 3, side, side, device=weight.device))
+        return fold_batch_norms(network, torch.zeros(shape, device=weight.device))
     except GeometryError:
         return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
 

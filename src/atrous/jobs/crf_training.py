@@ -8,11 +8,11 @@ from atrous.crf.dense_crf import DenseCRF
 from atrous.crf.kernels import from_crfasrnn
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import restore_crf
-from atrous.errors import CheckpointError, ShapeError, TrainingError
+from atrous.errors import CheckpointError, ConfigError, ShapeError, TrainingError
 from atrous.jobs.crf_settings import choose_crf
 from atrous.jobs.run_folder import State
 from atrous.jobs.train import TrainConfig
-from atrous.models.contract import DenseNetwork, LogitGeometry
+from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
 from atrous.ops.resample import upsample_logits
 
 USUAL = DenseCRF(from_crfasrnn(), num_steps=5, normalization="after")  # Zheng et al. 2015, section 6
@@ -31,6 +31,8 @@ class RefinedNetwork(nn.Module):
 
     def __init__(self, network: DenseNetwork, crf: CRFRNN) -> None:
         super().__init__()
+        if network.num_axes != 2:
+            raise ConfigError("a CRF refines images, not volumes; set num_steps of crf_rnn to 0")
         self.network = network
         self.crf = crf
 
@@ -54,8 +56,10 @@ class RefinedNetwork(nn.Module):
             stride=self.network.output_stride,
             center=self.network.center,
         )
+        normalization = self.network.normalization
+        assert isinstance(normalization, Normalization)  # of images
         try:
-            return self.crf(logits, self.network.normalization.undo(inside))
+            return self.crf(logits, normalization.undo(inside))
         except ShapeError as error:  # sizes fit by construction
             raise TrainingError(
                 f"the scores below or in the CRF are no longer finite ({error}); lower the learning rate or "

@@ -227,9 +227,9 @@ def _network(config: ImportConfig, imported: "Imported") -> ImportResult:
         progress = {"imported": {"source": config.source, "file": config.path.name}}
         labels = imported.label_set.to_dict()
         save_checkpoint(config.output, to_checkpoint(network, name=name, labels=labels, progress=progress))
-    return ImportResult(
-        config, name, network.normalization, imported.fitted.lines, names=imported.label_set.names
-    )
+    normalization = network.normalization
+    assert isinstance(normalization, Normalization)  # Caffe's networks are of images
+    return ImportResult(config, name, normalization, imported.fitted.lines, names=imported.label_set.names)
 
 
 def _printable(name: str) -> str:

@@ -69,6 +69,7 @@ class InferenceSettings:
         from atrous.crf.dense_crf import DenseCRF
         from atrous.inference.engines import build_engine
         from atrous.inference.predictor import Predictor
+        from atrous.inference.volume_prediction import refuse_image_ways
 
         predictor = Predictor(
             checkpoint,
@@ -78,6 +79,9 @@ class InferenceSettings:
             protocol=self.protocol,
             crf=None if self.no_crf else "stored",
         )
+        refuse_image_ways(predictor.network, views=self.views, protocol=self.protocol, has_crf=self.crf)
+        if predictor.network.num_axes == 3 and self.engine == "openvino":
+            raise ConfigError("OpenVINO computes images here, not volumes; leave --engine out")
         predictor.engine = build_engine(
             predictor.network,
             engine=self.engine,

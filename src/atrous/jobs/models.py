@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from atrous.models.contract import DenseNetwork
 
 SIDE = 512  # px of the image that multiply-adds are counted on
+VOLUME_SIDE = 64  # voxels of the volume: as many in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Entry:
         name: In the catalog.
         num_classes: Labels that it was counted for.
         parameters: Trained values.
-        multiply_adds: Of one image of 512 x 512 pixels, margin included.
+        multiply_adds: Of one image of 512 x 512 pixels, margin included, or a volume of 64 x 64 x 64 voxels.
         output_stride: Pixels a cell.
         receptive_field: Pixels that a cell sees, per axis.
         margin: Reflected pixels that each side of the image gets.
@@ -69,7 +70,10 @@ class ModelsResult:
             f"{entry.output_stride:>8}{entry.receptive_field:>7}{entry.margin:>8}  {entry.summary}"
             for entry in self.entries
         ]
-        foot = f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px; stride, field, margin in px"
+        foot = (
+            f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px (context3d: {VOLUME_SIDE} x "
+            f"{VOLUME_SIDE} x {VOLUME_SIDE} voxels); stride, field, margin in px"
+        )
         return "\n".join([head, *lines, "", foot])
 
 
@@ -108,7 +112,8 @@ def _multiply_adds(network: "DenseNetwork") -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    side = SIDE + 2 * network.margin
+    side = (SIDE if network.num_axes == 2 else VOLUME_SIDE) + 2 * network.margin
+    shape = (1, network.num_channels, *(side,) * network.num_axes)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(1, 3, side, side, device="meta"))
+        network(torch.empty(shape, device="meta"))
     return counter.get_total_flops() // 2

@@ -73,7 +73,7 @@ def pick(config: TrainConfig, situation: Situation, *, num_classes: int) -> Choi
     largest = LARGEST_CROP["gpu" if situation.on_gpu else "cpu"]
     height, width = (min(largest, -(-side // 8) * 8) for side in situation.image_size)
     batch_size = 8 if situation.on_gpu or network.num_parameters() < SMALL else 2
-    seconds = _seconds_per_step(network, config, (batch_size, 3, height, width))
+    seconds = seconds_per_step(network, config, (batch_size, 3, height, width))
     most = MOST_EPOCHS * situation.num_samples // batch_size
     num_steps = max(LEAST_STEPS, min(int(situation.minutes * 60 / seconds), most))
     sizes = f"{situation.image_size[0]} x {situation.image_size[1]}"
@@ -142,14 +142,14 @@ def _with_stages(config: TrainConfig, first: Stage, *, has_context: bool) -> Tra
     return replace(config, front_end=front_end, context=context, joint=joint)
 
 
-def _seconds_per_step(network: DenseNetwork, config: TrainConfig, shape: tuple[int, int, int, int]) -> float:
-    """Measured: the second of two updates, without reading data."""
+def seconds_per_step(network: DenseNetwork, config: TrainConfig, shape: tuple[int, ...]) -> float:
+    """Measured on inputs (b, c, *spatial): the second of two updates, without reading data."""
     device = pick_device(config.device)
     network.to(device)
     batch, channels, *sides = shape
     padded = [side + 2 * network.margin for side in sides]
     images = torch.zeros(batch, channels, *padded, device=device).contiguous(
-        memory_format=torch.channels_last
+        memory_format=network.memory_format
     )
     seconds = 0.0
     for _ in range(2):

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path, PurePath
 from typing import Any
 
+from atrous.data.label_volume import stored_note as stored_in_volume
 from atrous.data.notes import NOTE_WITHIN, read_note
 from atrous.data.places import Place, existing, read_heads
 from atrous.data.volume_names import is_volume
 from atrous.errors import OutputError
 from atrous.inference.label_files import stored_note as stored_in_geotiff
-from atrous.inference.volumes import stored_note as stored_in_volume
 from atrous.inference.work import Work
 from atrous.jobs.inference_settings import InferenceSettings
 

@@ -16,6 +16,7 @@ import io
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
 from atrous.evaluation.metrics import Scores
 from atrous.files import write_atomically, write_text
-from atrous.models.contract import Normalization
+from atrous.models.contract import Normalization, normalization_of
+from atrous.models.window import Window
 
 STATE_VERSION = 4  # 3 had no CRF
 
@@ -108,7 +110,7 @@ class State:
 
     tensors: dict[str, Tensor]
     position: Position
-    normalization: Normalization
+    normalization: Normalization | Window
     label_set: LabelSet
     crf: Mapping[str, Any] = field(default_factory=dict)
 
@@ -207,7 +209,7 @@ class RunFolder:
         if header.get("state_version") not in (3, STATE_VERSION):
             raise CheckpointError(f"{self.last} was written by another version of atrous; start a new run")
         position = Position.from_dict(header["position"])
-        normalization = Normalization.from_dict(header["normalization"])
+        normalization = normalization_of(header["normalization"])
         label_set = LabelSet.from_dict(header["labels"])
         return State(tensors, position, normalization, label_set, header.get("crf", {}))
 
@@ -230,4 +232,5 @@ class RunFolder:
 def _scores(fields: dict[str, Any]) -> Scores:
     """The inverse of `Scores.to_dict`."""
     matrix = np.array(fields["confusion_matrix"], np.int64)
-    return Scores(**fields | {"absent_classes": tuple(fields["absent_classes"]), "confusion_matrix": matrix})
+    stored = {item.name: fields[item.name] for item in dataclass_fields(Scores)}
+    return Scores(**stored | {"absent_classes": tuple(fields["absent_classes"]), "confusion_matrix": matrix})

@@ -11,6 +11,7 @@ from atrous.jobs.auxiliary_training import WithAuxiliary
 from atrous.jobs.crf_training import RefinedNetwork
 from atrous.jobs.train import STAGES, TrainConfig
 from atrous.jobs.training_data import augmentation_of
+from atrous.jobs.volume_examples import volume_augmentation_of
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, LogitGeometry
 from atrous.models.dilated_net import DilatedNet
 from atrous.ops.resample import upsample_logits
@@ -94,7 +95,7 @@ def _plan(
     whole = isinstance(module, DenseNetwork | RefinedNetwork | WithAuxiliary)
     new_layers = module.new_layers() if whole else ("",)
     build_optimizer(module, stage, new_layers=new_layers)  # refuses prefixes that match nothing
-    augmentation_of(stage)  # and this a scale or color that cannot be
+    (augmentation_of if subject.num_axes == 2 else volume_augmentation_of)(stage)  # and this what cannot be
     objective, schedule = _objective(stage, geometry, class_weights), _schedule(stage)
     if isinstance(module, WithAuxiliary):
         beside = _objective(stage, module.network.auxiliary_geometry, class_weights)

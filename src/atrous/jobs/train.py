@@ -175,16 +175,21 @@ def _resumed(config: TrainConfig, saved: TrainConfig) -> TrainConfig:
 
 
 def _check(config: TrainConfig) -> Job[TrainConfig]:
-    """The config, without the usual validation split where the data have none; refuses data with mistakes."""
+    """The config, with a validation split that the data have, or none; refuses data with mistakes."""
     from atrous.data.check import VAL, refuse_mistakes
-    from atrous.data.open import splits
+    from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, splits
     from atrous.data.scenes import PATH
 
     data = config.data
     assert data is not None
     if str(data) == PATH:  # made, not read
         return config
-    if config.val_split == VAL and VAL not in splits(data):
+    if (config.train_split, config.val_split) == (FOLDED, VAL) and holds_out_a_fold(data):
+        yield Progress(
+            0, 0, "check", message=f'{data} has no split "{VAL}": a fifth of "{FOLDED}" is held out, "{FOLD}"'
+        )
+        config = replace(config, train_split=NOT_FOLD, val_split=FOLD)
+    elif config.val_split == VAL and VAL not in splits(data):
         yield Progress(
             0, 0, "check", message=f'{data} has no split "{VAL}": training goes without validation'
         )
@@ -197,6 +202,7 @@ def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
     """The config with all that was left open chosen for the data and this machine; says what and why."""
     from atrous.data.open import open_dataset
     from atrous.jobs.pick import look_at, pick
+    from atrous.jobs.pick_volumes import pick_for_volumes
 
     assert config.data is not None
     for name in STAGES:
@@ -205,7 +211,10 @@ def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
                 f"{name} has settings but no steps; set its num_steps, or leave all stages to be picked"
             )
     dataset = open_dataset(config.data, config.train_split)
-    choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)
+    if dataset[0].spacing:
+        choice = pick_for_volumes(config, dataset)
+    else:
+        choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)
     for reason in choice.reasons:
         yield Progress(0, 0, "pick", message=reason)
     return choice.config, choice.reasons

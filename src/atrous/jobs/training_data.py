@@ -10,6 +10,7 @@ from torch import Tensor
 from atrous.data.loader import Batch, load_batches
 from atrous.data.samples import Samples
 from atrous.data.transforms import Augmentation
+from atrous.errors import ConfigError
 from atrous.jobs.cached_scores import ScoreCache
 from atrous.models.contract import DenseNetwork
 from atrous.training.loop import Example
@@ -19,8 +20,18 @@ NUM_THREADS = max(2, min(8, os.cpu_count() or 2))  # a sample takes 13 ms of a c
 
 
 def augmentation_of(stage: Stage) -> Augmentation:
-    """The stage's crop, zoom, mirror and color."""
-    return Augmentation(crop_size=stage.crop_size, scale=stage.scale, mirror=stage.mirror, color=stage.color)
+    """The stage's crop, zoom, mirror and color.
+
+    Raises:
+        ConfigError: If the crop has not two sides, or a setting is impossible.
+    """
+    if len(stage.crop_size) != 2 or stage.flips:
+        raise ConfigError(
+            f"crop_size {stage.crop_size} and flips {stage.flips} are those of volumes; images have crops of "
+            "two sides, height and width, and no flips but mirror"
+        )
+    height, width = stage.crop_size
+    return Augmentation(crop_size=(height, width), scale=stage.scale, mirror=stage.mirror, color=stage.color)
 
 
 def batch_numbers(stage: Stage, start: int, fabric: Fabric) -> range:
@@ -47,7 +58,7 @@ def image_examples(
         num_threads=NUM_THREADS,
     )
     for batch in batches:
-        yield _normalized(batch, network, fabric), _labels_that_count(batch.labels, stage, fabric)
+        yield _normalized(batch, network, fabric), labels_that_count(batch.labels, stage, fabric)
 
 
 def score_examples(
@@ -74,5 +85,7 @@ def _normalized(batch: Batch, network: DenseNetwork, fabric: Fabric) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def _labels_that_count(labels: Tensor, stage: Stage, fabric: Fabric) -> Tensor:
-    return fabric.to_device(labels[:, :: stage.loss_stride, :: stage.loss_stride].contiguous())
+def labels_that_count(labels: Tensor, stage: Stage, fabric: Fabric) -> Tensor:
+    """The labels (b, *spatial) that the loss sees, on the device: every `loss_stride`-th along each axis."""
+    each = slice(None, None, stage.loss_stride)
+    return fabric.to_device(labels[(slice(None), *(each,) * (labels.ndim - 1))].contiguous())

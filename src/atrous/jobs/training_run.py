@@ -16,7 +16,7 @@ from atrous.data.labels import LabelSet
 from atrous.data.open import open_dataset
 from atrous.data.order import in_order_of, ordered_like
 from atrous.data.samples import Samples
-from atrous.errors import CheckpointError
+from atrous.errors import CheckpointError, ConfigError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
 from atrous.jobs.crf_settings import describe, settings_of
 from atrous.jobs.crf_training import start_crf
@@ -46,6 +46,7 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     fabric = launch(config)
     config = fabric.broadcast(config)  # a picked recipe depends on the speed that each process measured
     network, start = _start_network(config, train_set, state)
+    _refuse_other_axes(network, train_set, config)
     given = None if state else starting_checkpoint(config.init, label_set=train_set.label_set)
     crf = start_crf(config, checkpoint=given, num_classes=network.num_classes, state=state)
     if start is not None:
@@ -135,7 +136,18 @@ def _start_network(
         network.use_normalization_(state.normalization)
     elif config.init is not None:
         start = initialize_(network, config.init, label_set=train_set.label_set)
-    return network.to(memory_format=torch.channels_last), start  # type: ignore[call-overload]
+    return network.to(memory_format=network.memory_format), start  # type: ignore[call-overload]
+
+
+def _refuse_other_axes(network: DenseNetwork, train_set: Samples, config: TrainConfig) -> None:
+    """Nothing, if the network takes what the data set holds."""
+    axes = train_set[0].labels.ndim
+    if axes != network.num_axes:
+        kinds = {2: "images", 3: "volumes"}
+        raise ConfigError(
+            f"{config.network} labels {kinds[network.num_axes]}, and {config.data} holds {kinds[axes]}; give "
+            f"a --network for {kinds[axes]} (atrous models), or leave it out to have one picked"
+        )
 
 
 def _say(start: Start, config: TrainConfig) -> str:

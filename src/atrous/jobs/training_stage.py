@@ -20,6 +20,7 @@ from atrous.jobs.stage_plan import StagePlan
 from atrous.jobs.train import TrainConfig
 from atrous.jobs.training_data import cached_examples, image_examples, score_examples
 from atrous.jobs.validation import validate
+from atrous.jobs.volume_examples import volume_examples
 from atrous.models.catalog import FRONT_ENDS, to_checkpoint
 from atrous.models.contract import DenseNetwork
 from atrous.models.dilated_net import DilatedNet
@@ -122,7 +123,8 @@ class StageRun:
             return cached_examples(self.cache, stage, fabric=fabric, seed=seed, start=start)
         if plan.name == "context" and isinstance(subject, DilatedNet):
             return score_examples(data, subject.front_end, stage, fabric=fabric, seed=seed, start=start)
-        return image_examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
+        examples = image_examples if subject.num_axes == 2 else volume_examples
+        return examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
 
     def _fill_cache(self) -> Job[None]:
         """Have the front end's scores on disk before the context module needs them."""

@@ -1,12 +1,16 @@
 """Initializations that start a convolution from a known function."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError, ShapeError
 
+Conv = TypeVar("Conv", nn.Conv2d, nn.Conv3d)
 
-def he_normal_(conv: nn.Conv2d) -> nn.Conv2d:
+
+def he_normal_(conv: Conv) -> Conv:
     """Make a convolution keep the variance of what a ReLU left, in place: weights N(0, 2 / fan-in), biases 0.
 
     He et al. 2015, "Delving deep into rectifiers", equation 10.

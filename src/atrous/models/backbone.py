@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from atrous.errors import ConfigError
 from atrous.models.contract import LogitGeometry, Normalization
+from atrous.models.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Backbone(nn.Module, ABC):
     """
 
     stages: Sequence[Stage]
-    normalization: Normalization
+    normalization: Normalization | Window
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:

@@ -10,7 +10,8 @@ from atrous.config import suggestion
 from atrous.errors import CheckpointError, ConfigError
 from atrous.models.compact import compact, compact_context
 from atrous.models.context import ContextModule
-from atrous.models.contract import DenseNetwork, Normalization
+from atrous.models.context3d import context3d
+from atrous.models.contract import DenseNetwork, normalization_of
 from atrous.models.deeplab_v3 import (
     deeplab_v3,
     deeplab_v3_mobilenet_v3_large,
@@ -65,6 +66,7 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "hdc_duc_aspp": hdc_duc_aspp,
     "dilated_attention": dilated_attention,
     "modern": modern,
+    "context3d": context3d,
 }
 
 # What each network with a context module stands on.
@@ -113,7 +115,7 @@ def build_network(
     given = () if num_classes is None else (num_classes,)
     network = CATALOG[name](*given, **options)
     if context_module != "none":
-        if isinstance(network, DilatedNet):
+        if isinstance(network, DilatedNet) or network.num_axes != 2:
             raise ConfigError(
                 f'"{name}" has a context module already; choose a front end, or context_module "none"'
             )
@@ -159,7 +161,7 @@ def network_of(checkpoint: Checkpoint, *, source: str) -> DenseNetwork:
             f"{len(misfits)} tensors are missing, too many, or of another shape, such as {misfits[0]}"
         )
     network.load_state_dict(checkpoint.tensors)
-    network.use_normalization_(Normalization.from_dict(checkpoint.normalization))
+    network.use_normalization_(normalization_of(checkpoint.normalization))
     return network.eval()
 
 

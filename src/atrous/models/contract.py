@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import CheckpointError, ConfigError
+from atrous.models.window import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +69,22 @@ class Normalization:
             raise CheckpointError(str(error)) from error
 
 
+def normalization_of(fields: dict[str, Any]) -> Normalization | Window:
+    """What `to_dict` of the one or the other wrote.
+
+    Raises:
+        CheckpointError: If a field is missing or has another form.
+    """
+    return Window.from_dict(fields) if "darkest" in fields else Normalization.from_dict(fields)
+
+
 IMAGENET_BGR = Normalization((103.939, 116.779, 123.68), channels="BGR")  # VGG's means, Simonyan & Zisserman
 PLAIN_RGB = Normalization((127.5, 127.5, 127.5), (64.0, 64.0, 64.0))  # for networks trained from nothing
 
 
 @dataclass(frozen=True, slots=True)
 class LogitGeometry:
-    """Where logits lie in the image, the same on both axes.
+    """Where logits lie in the image, the same on all axes.
 
     Attributes:
         output_stride: Input pixels from one cell of the logits to the next.
@@ -107,19 +118,24 @@ class DenseNetwork(nn.Module, ABC):
 
     The image (b, 3, h, w), normalized by `normalization.apply` and padded by `geometry.margin` reflected
     pixels on every side, becomes logits (b, num_classes, ceil(h / output_stride), ceil(w / output_stride)).
+    A network for volumes takes (b, 1, x, y, z) in the same way; its `normalization` is a `Window`.
 
     Attributes:
+        num_axes: Spatial axes of its input: 2 for images, 3 for volumes.
+        num_channels: Of its input.
         tile_size: Height and width, margin included, of the tiles that the authors' own script predicts; None
             for networks that were not released with one.
     """
 
     num_classes: int
     geometry: LogitGeometry
-    normalization: Normalization
+    normalization: Normalization | Window
+    num_axes: int = 2
+    num_channels: int = 3
     tile_size: tuple[int, int] | None = None
 
     @abstractmethod
-    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
+    def forward(self, images: Float[Tensor, "b c *spatial"]) -> Float[Tensor, "b k *cells"]:
         """Logits of normalized images, margin included where the network has one."""
 
     @abstractmethod
@@ -150,7 +166,12 @@ class DenseNetwork(nn.Module, ABC):
         """Pixels to add by reflection on every side."""
         return self.geometry.margin
 
-    def use_normalization_(self, normalization: Normalization) -> None:
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The order in memory in which convolutions are fast: channels last."""
+        return torch.channels_last if self.num_axes == 2 else torch.channels_last_3d
+
+    def use_normalization_(self, normalization: Normalization | Window) -> None:
         """Expect pixels normalized another way from now on, in a front end inside as well; in place."""
         for part in self.modules():
             if isinstance(part, DenseNetwork):

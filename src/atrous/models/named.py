@@ -98,7 +98,7 @@ def input_shape(network: nn.Module, size: tuple[int, ...] = ()) -> tuple[int, ..
 
 
 def _usual_size(network: nn.Module, rank: int) -> tuple[int, ...]:
-    if isinstance(network, DenseNetwork):
+    if isinstance(network, DenseNetwork) and rank == 2:
         return (DENSE_SIDE + 2 * network.margin,) * rank
     card: Any = getattr(network, "pretrained_cfg", None)  # timm's description of a network
     if isinstance(card, dict) and len(card.get("input_size", ())) == rank + 1:

@@ -9,7 +9,7 @@ from atrous.checkpoint import Checkpoint, load_checkpoint, load_header
 from atrous.data.labels import LabelSet
 from atrous.data.order import class_order, ordered_like
 from atrous.errors import CheckpointError
-from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization
+from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization, normalization_of
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.frontend import FrontEnd
 from atrous.models.resnet import IMAGENET_RGB
@@ -26,6 +26,7 @@ from atrous.models.vgg_weights import (
     from_torchvision,
     stands_on_vgg,
 )
+from atrous.models.window import Window
 from atrous.weights.files import read_state_dict
 
 _FRONT_END = "front_end."  # how a network with a context module names its front end's tensors
@@ -123,15 +124,15 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
 
 
 def _renormalized_(
-    network: DenseNetwork, tensors: dict[str, Tensor], *, given: Normalization
+    network: DenseNetwork, tensors: dict[str, Tensor], *, given: Normalization | Window
 ) -> dict[str, Tensor]:
     """Tensors for the network's own normalization where that can be exact; else it gets the given one."""
     front_end, prefix = _front_end_of(network)
     weight, bias = (f"{prefix}layers.conv1_1.{kind}" for kind in ("weight", "bias"))
-    if isinstance(front_end, FrontEnd) and front_end.is_unpadded and weight in tensors:
-        folded = fold_normalization(
-            tensors[weight], tensors[bias], given=given, wanted=front_end.normalization
-        )
+    wanted = front_end.normalization
+    is_foldable = isinstance(front_end, FrontEnd) and front_end.is_unpadded and weight in tensors
+    if is_foldable and isinstance(given, Normalization) and isinstance(wanted, Normalization):
+        folded = fold_normalization(tensors[weight], tensors[bias], given=given, wanted=wanted)
         return {**tensors, weight: folded[0], bias: folded[1]}
     network.use_normalization_(given)
     return tensors
@@ -144,14 +145,14 @@ def _front_end_of(network: DenseNetwork) -> tuple[DenseNetwork, str]:
     return network, ""
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Normalization | None]:
+def _read(path: Path) -> tuple[dict[str, Tensor], Normalization | Window | None]:
     """Tensors, VGG-16's by Caffe's names, and their normalization; None of a plain state dict."""
     if path.suffix in (".caffemodel", ".h5", ".hdf5"):
         return _sound(_read_foreign_vgg(path), path)
     header = load_header(path) if path.suffix == ".safetensors" else {}
     if header and header.get("weights") != VGG16:
         checkpoint = load_checkpoint(path)
-        return checkpoint.tensors, Normalization.from_dict(checkpoint.normalization)
+        return checkpoint.tensors, normalization_of(checkpoint.normalization)
     tensors = read_state_dict(path)
     if "features.0.weight" in tensors:
         weights = from_torchvision(tensors)

@@ -14,9 +14,10 @@ class Stage:
         num_steps: Optimizer updates.
         batch_size: Crops a micro-batch.
         accumulate: Micro-batches an update.
-        crop_size: Height and width in pixels.
+        crop_size: Height and width in pixels; of volumes, voxels to the right, to the front and up.
         scale: Smallest and largest random zoom; 1 1 leaves the size.
         mirror: Half of the crops are flipped left to right; --STAGE.no-mirror flips none.
+        flips: Of volumes: further axes along which half of the crops are flipped, 1 back-front, 2 down-up.
         color: Strength of random brightness and contrast; 0 none, 0.2 mild.
         optimizer: sgd or adamw.
         learning_rate: Of weights in pretrained layers; biases get twice as much (Yu & Koltun).
@@ -39,9 +40,10 @@ class Stage:
     num_steps: int = 0
     batch_size: int = 8
     accumulate: int = 1
-    crop_size: tuple[int, int] = (320, 320)
+    crop_size: tuple[int, ...] = (320, 320)
     scale: tuple[float, float] = (1.0, 1.0)
     mirror: bool = True
+    flips: tuple[int, ...] = ()
     color: float = 0.0
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rate: float = 1e-3
@@ -62,7 +64,9 @@ class Stage:
         _at_least(0, num_steps=self.num_steps, warmup_steps=self.warmup_steps, weight_decay=self.weight_decay)
         _at_least(0, auxiliary_weight=self.auxiliary_weight)
         _at_least(1, batch_size=self.batch_size, accumulate=self.accumulate, loss_stride=self.loss_stride)
-        _at_least(1, crop_height=self.crop_size[0], crop_width=self.crop_size[1])
+        if len(self.crop_size) not in (2, 3):
+            raise ConfigError(f"crop_size {self.crop_size} has two sides for images, three for volumes")
+        _at_least(1, crop_size=min(self.crop_size))
         if not self.learning_rate > 0 or not self.new_layers_factor > 0:
             raise ConfigError(
                 f"learning_rate {self.learning_rate} and new_layers_factor {self.new_layers_factor} "

@@ -1,30 +1,27 @@
-"""NIfTI volumes: read as gray slices, and label volumes written on the same grid."""
+"""NIfTI volumes: opened, refused with a reason, and read as gray slices."""
 
 import errno
 import gzip
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Integer, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
+from atrous.data.percentiles import percentiles
 from atrous.data.volume_names import is_volume
 from atrous.errors import AtrousError, ConfigError, DataError, OutputError, ShapeError
-from atrous.files import write_atomically
-from atrous.inference.percentiles import percentiles
 
 DARKEST, BRIGHTEST = 0.5, 99.5
 """Percentiles of a volume that become black and white."""
 
-_COMMENT = 6  # NIfTI's code of an extension that is text
-_FAST = 1  # gzip's level, as nibabel's
-_BROKEN = (OSError, EOFError, ValueError, zlib.error)
+BROKEN = (OSError, EOFError, ValueError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +33,35 @@ class Volume:
         axis: Of the array (0, 1 or 2), along which the slices are counted.
         black: Intensity that becomes gray level 0; the 0.5 percentile of the volume.
         white: Intensity that becomes gray level 255; the 99.5 percentile of the volume.
+        image: nibabel's, with the header.
+        stored: The array in the file, mapped into memory, before the file's own scaling.
     """
 
     path: Path
     axis: int
     black: float
     white: float
-    _image: Any
-    _stored: Any  # the array in the file, mapped into memory, before the file's own scaling
+    image: Any
+    stored: np.ndarray
+
+    @property
+    def affine(self) -> Float64[np.ndarray, "4 4"]:
+        """From voxels of the array to millimeters."""
+        return self.image.affine
+
+    def values(self) -> Float32[np.ndarray, "i j k"]:
+        """All intensities, in the order of the array."""
+        return intensities_of(self.image, self.stored)
 
     @property
     def num_slices(self) -> int:
         """Slices along the axis."""
-        return self._image.shape[self.axis]
+        return self.image.shape[self.axis]
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of a slice, in voxels: the other two axes of the array, in its order."""
-        height, width = (size for axis, size in enumerate(self._image.shape[:3]) if axis != self.axis)
+        height, width = (size for axis, size in enumerate(self.image.shape[:3]) if axis != self.axis)
         return height, width
 
     def read(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
@@ -64,7 +72,7 @@ class Volume:
         """
         if not 0 <= index < self.num_slices:
             raise ShapeError(f"{self.path} has no slice {index}; ask for one of 0-{self.num_slices - 1}")
-        values = _intensities(self._image, np.moveaxis(self._stored, self.axis, 0)[index])
+        values = intensities_of(self.image, np.moveaxis(self.stored, self.axis, 0)[index])
         gray = np.zeros(values.shape, np.uint8)
         if self.white > self.black:
             finite = np.nan_to_num(values, nan=self.black, posinf=self.black, neginf=self.black)
@@ -90,9 +98,26 @@ def open_volume(path: Path, *, axis: int = 2) -> Iterator[Volume]:
         DataError: If the file is missing, broken, or no volume of numbers with three axes.
         OutputError: If there is no room to unpack it.
     """
-    nibabel = _import_nibabel()
     if axis not in {0, 1, 2}:
         raise ConfigError(f"axis {axis} asked for; a volume has the axes 0, 1 and 2")
+    with stored_volume(path) as (image, stored):
+        slices = [
+            lambda index=index: intensities_of(image, stored[..., index]) for index in range(image.shape[2])
+        ]
+        black, white = percentiles(slices, (DARKEST, BRIGHTEST))
+        yield Volume(path, axis, black, white, image, stored)
+
+
+@contextmanager
+def stored_volume(path: Path) -> Iterator[tuple[Any, np.ndarray]]:
+    """Nibabel's image of a file, and its array of three axes as stored; closed at the end of the `with`.
+
+    Raises:
+        ConfigError: If nibabel is not installed.
+        DataError: If the file is missing, broken, or no volume of numbers with three axes.
+        OutputError: If there is no room to unpack it.
+    """
+    nibabel = import_nibabel()
     if not path.is_file():
         raise DataError(f"{path} does not exist or is no file; check the name")
     if not is_volume(path.name):
@@ -101,80 +126,18 @@ def open_volume(path: Path, *, axis: int = 2) -> Iterator[Volume]:
         try:
             image: Any = nibabel.load(_unpacked(path, Path(folder)))
             array = image.dataobj.get_unscaled()
-        except (*_BROKEN, nibabel.filebasedimages.ImageFileError) as error:
+        except (*BROKEN, nibabel.filebasedimages.ImageFileError) as error:
             raise _broken(path, error) from error
         _refuse_other_arrays(image, path)
-        stored = array.reshape(image.shape[:3], order="F")
-        slices = [
-            lambda index=index: _intensities(image, stored[..., index]) for index in range(image.shape[2])
-        ]
-        black, white = percentiles(slices, (DARKEST, BRIGHTEST))
-        yield Volume(path, axis, black, white, image, stored)
+        yield image, array.reshape(image.shape[:3], order="F")
 
 
-def write_label_volume(
-    path: Path, volume: Volume, label_maps: Iterable[Integer[np.ndarray, "_ _"]], *, note: str = ""
-) -> None:
-    """Write the label maps of all slices as a volume, uint8, on the grid of the one they were made of.
-
-    Affine, qform, sform, their codes, and units are those of `volume`. The file appears whole or not at all.
-
-    Args:
-        path: A `.nii` or `.nii.gz`.
-        volume: What the labels belong to.
-        label_maps: Labels (h, w), 0-255, of the slices from the first to the last.
-        note: How they were made; kept as a comment in the header.
+def import_nibabel() -> Any:
+    """The package that reads and writes NIfTI.
 
     Raises:
-        ConfigError: If the path ends otherwise.
-        DataError: If the volume's affine is none that a header holds.
-        OutputError: If the file cannot be written.
-        ShapeError: If the label maps are more, fewer or of another size than the slices.
+        ConfigError: If it is not installed.
     """
-    if not is_volume(path.name):
-        raise ConfigError(f"{path} does not end in .nii or .nii.gz, as label volumes do; rename it")
-    image = volume._image
-    labels = np.zeros(image.shape[:3], np.uint8, order="F")  # as NIfTI stores it
-    slices = np.moveaxis(labels, volume.axis, 0)
-    count = 0
-    for label_map in label_maps:
-        if count == volume.num_slices or label_map.shape != volume.size:
-            raise ShapeError(
-                f"label map {count} of {label_map.shape} does not fit {volume.path}; give "
-                f"{volume.num_slices} of {volume.size}"
-            )
-        slices[count] = label_map
-        count += 1
-    if count != volume.num_slices:
-        raise ShapeError(f"{count} label maps given for the {volume.num_slices} slices of {volume.path}")
-    header = image.header.copy()
-    header.set_data_dtype(np.uint8)
-    header.set_slope_inter(1, 0)
-    header.set_intent("label")
-    header["cal_min"] = header["cal_max"] = 0  # the range shown; that of intensities says nothing of labels
-    try:
-        data = type(image)(labels, image.affine, header)
-    except _import_nibabel().spatialimages.HeaderDataError as error:
-        raise DataError(f"the place of {volume.path} cannot be written ({error}); mend its affine") from error
-    if note:
-        data.header.extensions.append(_import_nibabel().nifti1.Nifti1Extension("comment", note.encode()))
-    write_atomically(
-        path, lambda temporary: _write(temporary, data, packed=path.name.lower().endswith(".gz"))
-    )
-
-
-def stored_note(path: Path) -> str:
-    """The note in the header of a volume that `write_label_volume` wrote; empty without one."""
-    nibabel = _import_nibabel()
-    try:
-        header: Any = nibabel.load(path).header
-    except (*_BROKEN, nibabel.filebasedimages.ImageFileError):
-        return ""
-    comments = [part.get_content() for part in header.extensions if part.get_code() == _COMMENT]
-    return comments[-1].rstrip(b"\0").decode(errors="replace") if comments else ""
-
-
-def _import_nibabel() -> Any:
     try:
         import nibabel
     except ImportError as error:
@@ -213,22 +176,13 @@ def _refuse_other_arrays(image: Any, path: Path) -> None:
         )
 
 
-def _intensities(image: Any, stored: np.ndarray) -> Float32[np.ndarray, "h w"]:
-    """What the numbers of a slice mean, by the file's own scaling."""
+def intensities_of(image: Any, stored: np.ndarray) -> Float32[np.ndarray, "..."]:
+    """What stored numbers mean, by the file's own scaling."""
     from nibabel.volumeutils import apply_read_scaling
 
     scaled = apply_read_scaling(np.asarray(stored), image.dataobj.slope, image.dataobj.inter)
     with np.errstate(over="ignore"):  # beyond float32 is infinity, which counts as no intensity
         return np.asarray(scaled, np.float32)
-
-
-def _write(path: Path, image: Any, *, packed: bool) -> None:
-    if packed:
-        with path.open("wb") as file, gzip.GzipFile("", "wb", _FAST, file, mtime=0) as stream:
-            image.to_stream(stream)
-    else:
-        with path.open("wb") as file:
-            image.to_stream(file)
 
 
 def _broken(path: Path, error: Exception) -> AtrousError:

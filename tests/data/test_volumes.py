@@ -1,39 +1,18 @@
 import gzip
 import subprocess
 import sys
-from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from atrous.data.percentiles import percentiles
+from atrous.data.volumes import open_volume
 from atrous.errors import ConfigError, DataError, ShapeError
-from atrous.inference.percentiles import percentiles
-from atrous.inference.volumes import open_volume, write_label_volume
+from data.nifti import save, some_volume
 from inference.raster_files import cut_off
-
-AFFINE = np.array([[-0.7, 0.1, 0, 30], [0.1, 0.7, 0, -20], [0, 0, 1.5, 11], [0, 0, 0, 1]])
-
-
-def save(path, data, *, scaling=(None, None), kind=nibabel.Nifti1Image):
-    image = kind(data, AFFINE)
-    image.header.set_xyzt_units("mm", "sec")
-    image.set_qform(AFFINE, code=1)
-    image.set_sform(AFFINE, code=4)
-    image.header.set_slope_inter(*scaling)
-    nibabel.save(image, path)
-    return path
-
-
-def load(path) -> Any:
-    return nibabel.load(path)
-
-
-def some_volume(dtype: type = np.int16):
-    return np.random.default_rng(0).normal(300, 200, (14, 11, 9)).astype(dtype)
 
 
 def gray_truth(data, axis):
@@ -85,38 +64,6 @@ def test_a_volume_of_one_intensity_is_black(tmp_path):
         assert not volume.read(0).any()
 
 
-@pytest.mark.parametrize("name", ["out.nii", "out.nii.gz"])
-@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_label_volume_lies_where_its_volume_lies(tmp_path, name, kind, axis):
-    labels = np.random.default_rng(1).integers(0, 4, (14, 11, 9))
-    path = save(tmp_path / "in.nii.gz", some_volume(), scaling=(2, 1), kind=kind)
-    with open_volume(path, axis=axis) as volume:
-        write_label_volume(tmp_path / name, volume, iter(np.moveaxis(labels, axis, 0)))
-    given, made = load(path), load(tmp_path / name)
-    assert type(made) is kind
-    assert made.get_data_dtype() == np.uint8
-    np.testing.assert_array_equal(np.asarray(made.dataobj), labels)
-    np.testing.assert_array_equal(made.affine, given.affine)
-    assert made.header.get_xyzt_units() == ("mm", "sec")
-    for field in ("qform_code", "sform_code", "quatern_b", "qoffset_x", "srow_x", "pixdim"):
-        np.testing.assert_array_equal(made.header[field], given.header[field])
-
-
-def test_a_real_volume_goes_there_and_back(shared_data, tmp_path):
-    path = min((shared_data / "hippocampus" / "labels").glob("*.nii.gz"))
-    truth = load(path)
-    labels = np.asarray(truth.dataobj)
-    with open_volume(shared_data / "hippocampus" / "images" / path.name) as volume:
-        assert (*volume.size, volume.num_slices) == labels.shape
-        brightness = [volume.read(index).mean() for index in range(volume.num_slices)]
-        assert 20 < np.mean(brightness) < 200
-        write_label_volume(tmp_path / "out.nii.gz", volume, (np.moveaxis(labels, 2, 0)).astype(np.uint8))
-    made = load(tmp_path / "out.nii.gz")
-    np.testing.assert_array_equal(made.get_fdata(), truth.get_fdata())
-    np.testing.assert_array_equal(made.affine, truth.affine)
-
-
 def test_four_axes_are_refused_unless_the_last_is_one(tmp_path):
     path = save(tmp_path / "a.nii", np.zeros((3, 4, 5, 2), np.int16))
     with (
@@ -126,7 +73,6 @@ def test_four_axes_are_refused_unless_the_last_is_one(tmp_path):
         pass
     with open_volume(save(tmp_path / "b.nii", some_volume()[..., None])) as volume:
         np.testing.assert_array_equal(volume.read(2)[..., 0], gray_truth(some_volume(), 2)[2])
-        write_label_volume(tmp_path / "out.nii", volume, np.zeros((9, 14, 11), np.uint8))
 
 
 def test_colors_are_refused(tmp_path):
@@ -161,15 +107,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
     path = save(tmp_path / "a.nii", some_volume())
     with pytest.raises(ConfigError, match="axis 3"), open_volume(path, axis=3):
         pass
-    with open_volume(path) as volume:
-        with pytest.raises(ShapeError, match="no slice 9; ask for one of 0-8"):
-            volume.read(9)
-        for count, said in ((8, "8 label maps given for the 9 slices"), (10, "label map 9 of")):
-            with pytest.raises(ShapeError, match=said):
-                write_label_volume(tmp_path / "out.nii", volume, [np.zeros((14, 11), np.uint8)] * count)
-        with pytest.raises(ConfigError, match="does not end in"):
-            write_label_volume(tmp_path / "out.png", volume, [])
-    assert not (tmp_path / "out.nii").exists()
+    with open_volume(path) as volume, pytest.raises(ShapeError, match="no slice 9; ask for one of 0-8"):
+        volume.read(9)
 
 
 def test_without_nibabel_the_way_out_is_said():
@@ -178,7 +117,7 @@ import sys
 sys.modules["nibabel"] = None
 from pathlib import Path
 from atrous.errors import ConfigError
-from atrous.inference.volumes import open_volume
+from atrous.data.volumes import open_volume
 try:
     with open_volume(Path("a.nii")): pass
 except ConfigError as error:
