@@ -115,5 +115,5 @@ def _multiply_adds(network: "DenseNetwork") -> int:
     side = (SIDE if network.num_axes == 2 else VOLUME_SIDE) + 2 * network.margin
     shape = (1, network.num_channels, *(side,) * network.num_axes)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(shape, device="meta"))
+        network.eval()(torch.empty(shape, device="meta"))
     return counter.get_total_flops() // 2
