@@ -8,7 +8,7 @@ from typing import Any
 from atrous.checkpoint import Checkpoint, load_checkpoint
 from atrous.config import suggestion
 from atrous.errors import CheckpointError, ConfigError
-from atrous.models.compact import compact, compact_context
+from atrous.models.compact import compact, compact_context, compact_dilated
 from atrous.models.context import ContextModule
 from atrous.models.contract import DenseNetwork, Normalization
 from atrous.models.deeplab_v3 import (
@@ -25,6 +25,12 @@ from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.drn import drn_c_26, drn_d_22, drn_d_38, drn_d_54, drn_d_105
 from atrous.models.fcn_resnet import fcn_resnet50, fcn_resnet101
 from atrous.models.frontend import frontend, frontend_light, frontend_same
+from atrous.models.naive import (
+    naive_large_filters,
+    naive_late_upsampling,
+    naive_no_pooling,
+    naive_skips,
+)
 from atrous.models.hdc import hdc_duc, hdc_duc_aspp
 from atrous.models.modern import modern
 from atrous.models.pspnet import pspnet
@@ -44,6 +50,11 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "dilation10_cityscapes": dilation10_cityscapes,
     "compact": compact,
     "compact_context": compact_context,
+    "compact_dilated": compact_dilated,
+    "naive_no_pooling": naive_no_pooling,
+    "naive_large_filters": naive_large_filters,
+    "naive_late_upsampling": naive_late_upsampling,
+    "naive_skips": naive_skips,
     "fcn32s": fcn32s,
     "fcn16s": fcn16s,
     "fcn8s": fcn8s,
