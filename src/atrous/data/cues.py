@@ -1,10 +1,10 @@
 """Procedural scenes where a label depends on a cue at a known distance, and on nothing nearer.
 
-One square target of one texture lies in every scene, inside a square frame that is red or blue; its label is
-that color. A pixel of the frame and one of the target are `distance` or more rows or columns apart, and every
-scene is there twice, once with each color and otherwise equal in every pixel. So the windows that reach less
-than `distance` to each side of a target's pixels are the same arrays for both labels: what sees no more says the
-same in both scenes, and is right in one.
+One square target of one texture lies in every scene, inside a square frame that is red or blue; its label
+is that color. A pixel of the frame and one of the target are `distance` or more rows or columns apart, and
+every scene is there twice, once with each color and otherwise equal in every pixel. So the windows that
+reach less than `distance` to each side of a target's pixels are the same arrays for both labels: what sees
+no more says the same in both scenes, and is right in one.
 """
 
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ LABEL_SET = LabelSet(
 CEILING = (1 + 1 / 3 + 1 / 3) / 3
 """The best mean IoU of what does not see the cue, all else perfect.
 
-Over both scenes of a layout, n target pixels of each kind, let it call a share p of the target's pixels red: the
-same ones in both scenes. IoU of red is pn / (n + 2pn - pn) = p / (1 + p), of blue (1 - p) / (2 - p); their sum is
-largest at p = 1/2, with 1/3 each.
+Over both scenes of a layout, n target pixels of each kind, let it call a share p of the target's pixels
+red: the same ones in both scenes. IoU of red is pn / (n + 2pn - pn) = p / (1 + p), of blue
+(1 - p) / (2 - p); their sum is largest at p = 1/2, with 1/3 each.
 """
 
 
@@ -98,10 +98,9 @@ class Cues:
         is_red = bool(generator.integers(2)) != bool(turn)
         canvas = np.empty((self.side, self.side, 3), np.float32)
         canvas[:] = GROUND
-        outer, inner = (
-            self._square(row, column, reach) for reach in (self.distance + FRAME - 1, self.distance - 1)
-        )
-        canvas[outer & ~inner] = RED if is_red else BLUE
+        inside = self._square(row, column, self.distance - 1)
+        frame = self._square(row, column, self.distance - 1 + FRAME) & ~inside
+        canvas[frame] = RED if is_red else BLUE
         target = self._square(row, column, 0)
         checks = np.add.outer(np.arange(self.side) // 3, np.arange(self.side) // 3) % 2
         canvas[target] = np.where(checks[target][:, None], DARK, LIGHT)

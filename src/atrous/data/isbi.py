@@ -1,7 +1,7 @@
 """The ISBI 2012 challenge (Arganda-Carreras et al. 2015): numbered slices of one volume, cells and membranes.
 
-DATA/images/N.* and DATA/labels/N.*, as the challenge's two stacks are commonly unpacked. There are no splits in it:
-neighboring slices look alike, so the last ones, all together, are held out.
+DATA/images/N.* and DATA/labels/N.*, as the challenge's two stacks are commonly unpacked. There are no splits
+in it: neighboring slices look alike, so the last ones, all together, are held out.
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
 """A small front end trained from nothing, for demonstrations and small data: 0.1M parameters.
 
-| network             | stride | sees   | instead of the two pools                                  |
-|---------------------|--------|--------|-----------------------------------------------------------|
-| `compact`           | 4      | 32 px  | -                                                         |
-| `compact_context`   | 4      | 296 px | -, and the Basic context module on top                    |
-| `compact_dilated`   | 1      | 29 px  | dilations 2 and 4: the same weights fit (section 3 of Yu & Koltun 2016) |
+| network           | stride | sees   | how                                                  |
+|-------------------|--------|--------|------------------------------------------------------|
+| `compact`         | 4      | 32 px  | two pools                                            |
+| `compact_context` | 4      | 296 px | two pools, and the Basic context module on top       |
+| `compact_dilated` | 1      | 29 px  | dilations 2 and 4 in their place; same weights shapes |
 """
 
 from collections import OrderedDict

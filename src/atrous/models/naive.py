@@ -10,8 +10,8 @@
 | `compact_dilated`       | dilation in place of the pools    | 1      | 29 px  | 73,445     | 19.2 |
 | `compact_context`       | filters of 3 cells, dilated to 33 | 4      | 296 px | 101,837    | 3.0  |
 
-GMAC: billions of multiply-adds for 512 x 512 px, 21 classes. Yu & Koltun 2016, sections 1 and 2, argue against
-each: a small field, parameters that grow with the square of the filter, outlines lost in pools.
+GMAC: billions of multiply-adds for 512 x 512 px, 21 classes. Yu & Koltun 2016, sections 1 and 2, argue
+against them: a small field, parameters that grow with the square of the filter, outlines lost in pools.
 """
 
 from collections.abc import Sequence
