@@ -1,12 +1,9 @@
 """List the catalog: what each network costs and sees."""
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from atrous.jobs.progress import Job, Progress
-
-if TYPE_CHECKING:
-    from atrous.models.contract import DenseNetwork
 
 SIDE = 512  # px of the image that multiply-adds are counted on
 
@@ -81,6 +78,7 @@ def run(config: ModelsConfig) -> Job[ModelsResult]:
     """
     import torch
 
+    from atrous.jobs.network_cost import multiply_adds
     from atrous.models.catalog import CATALOG, build_network
 
     entries: list[Entry] = []
@@ -92,7 +90,7 @@ def run(config: ModelsConfig) -> Job[ModelsResult]:
                 name=name,
                 num_classes=network.num_classes,
                 parameters=network.num_parameters(),
-                multiply_adds=_multiply_adds(network),
+                multiply_adds=multiply_adds(network, image_size=(SIDE, SIDE)),
                 output_stride=network.output_stride,
                 receptive_field=network.receptive_field,
                 margin=network.margin,
@@ -101,14 +99,3 @@ def run(config: ModelsConfig) -> Job[ModelsResult]:
         )
         yield Progress(done, len(CATALOG), "count")
     return ModelsResult(tuple(entries))
-
-
-def _multiply_adds(network: "DenseNetwork") -> int:
-    """Counted on shapes alone."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    side = SIDE + 2 * network.margin
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(1, 3, side, side, device="meta"))
-    return counter.get_total_flops() // 2
