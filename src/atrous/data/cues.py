@@ -28,9 +28,11 @@ GROUND, DARK, LIGHT = (206, 200, 188), (84, 104, 88), (160, 176, 140)
 GRAIN = 6.0  # gray levels
 
 LABEL_SET = LabelSet(
-    ("ground", "target in red", "target in blue"), ((226, 222, 214), (200, 80, 70), (70, 120, 200))
+    ("ground", "red frame", "blue frame", "target in red", "target in blue"),
+    ((226, 222, 214), (158, 42, 43), (29, 78, 137), (240, 128, 110), (110, 176, 240)),
 )
-CEILING = (1 + 1 / 3 + 1 / 3) / 3
+IN_RED, IN_BLUE = 3, 4  # labels of the target
+CEILING = (3 + 1 / 3 + 1 / 3) / 5
 """The best mean IoU of what does not see the cue, all else perfect.
 
 Over both scenes of a layout, n target pixels of each kind, let it call a share p of the target's pixels
@@ -68,7 +70,7 @@ class Cues:
 
     @property
     def label_set(self) -> LabelSet:
-        """Names and colors of the three classes."""
+        """Names and colors of the five classes."""
         return LABEL_SET
 
     @property
@@ -105,7 +107,8 @@ class Cues:
         checks = np.add.outer(np.arange(self.side) // 3, np.arange(self.side) // 3) % 2
         canvas[target] = np.where(checks[target][:, None], DARK, LIGHT)
         canvas += np.float32(GRAIN) * generator.standard_normal((self.side, self.side, 1), np.float32)
-        labels = np.where(target, np.uint8(1 if is_red else 2), np.uint8(0))
+        labels = np.zeros(target.shape, np.uint8)
+        labels[frame], labels[target] = (1, IN_RED) if is_red else (2, IN_BLUE)
         return Sample(f"{self.split}_{index:03d}", np.clip(canvas, 0, 255).astype(np.uint8), labels)
 
     def _square(self, row: int, column: int, reach: int) -> Bool[np.ndarray, "h w"]:

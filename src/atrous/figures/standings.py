@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from atrous.figures.canvas import BLUE, GRID, INK, MUTED, ORANGE, tidy
 
@@ -43,7 +43,7 @@ COUNTS: dict[str, Callable[[Line], float | None]] = {
 def draw_standings(lines: Sequence[Line]) -> Figure:
     """Scores in percent, a dot a seed and a bar at their mean; counts on logarithmic scales.
 
-    A network that sees the whole image has an arrow at its field; one that failed has its name and no dots.
+    A network that sees the whole image has "and all" at its field; one that failed has its name and no dots.
 
     Args:
         lines: Drawn from top to bottom.
@@ -64,15 +64,8 @@ def draw_standings(lines: Sequence[Line]) -> Figure:
         _draw_counts(axes, [count(line) for line in lines], title)
     for row, line in enumerate(lines):
         if line.sees_all and line.field:
-            counts[-1].annotate(
-                "and all",
-                (line.field, row),
-                xytext=(7, 0),
-                textcoords="offset points",
-                va="center",
-                color=MUTED,
-                fontsize=8,
-            )
+            style = {"textcoords": "offset points", "va": "center", "color": MUTED, "fontsize": 8}
+            counts[-1].annotate("and all", (line.field, row), xytext=(7, 0), **style)
     scores.set_yticks(range(len(lines)), [line.name for line in lines], parse_math=False)
     scores.set_ylim(len(lines) - 0.5, -0.5)
     return figure
@@ -81,59 +74,43 @@ def draw_standings(lines: Sequence[Line]) -> Figure:
 def _draw_scores(axes: Axes, rows: Sequence[tuple[float, ...]], title: str, *, color: str) -> None:
     for row, values in enumerate(rows):
         if not values:
-            axes.text(
-                0.5,
-                row,
-                "failed",
-                transform=axes.get_yaxis_transform(),
-                ha="center",
-                va="center",
-                color=MUTED,
-                fontsize=8,
-            )
+            across = axes.get_yaxis_transform()
+            style = {"ha": "center", "va": "center", "color": MUTED, "fontsize": 8}
+            axes.text(0.5, row, "failed", transform=across, **style)
             continue
         mean = 100 * sum(values) / len(values)
-        axes.plot(
-            [100 * value for value in values], [row] * len(values), "o", color=color, alpha=0.45, markersize=5
-        )
-        axes.plot([mean, mean], [row - 0.22, row + 0.22], color=color, linewidth=2.5)
-        axes.annotate(
-            f"{mean:.1f}",
-            (mean, row),
-            xytext=(0, 7),
-            textcoords="offset points",
-            ha="center",
-            color=INK,
-            fontsize=8,
-        )
+        percent = [100 * value for value in values]
+        axes.plot(percent, [row] * len(values), "o", color=color, alpha=0.45, markersize=5)
+        axes.plot([mean, mean], [row - 0.18, row + 0.18], color=color, linewidth=2.5)
+        _write(axes, f"{mean:.1f}", mean, row)
+    known = [100 * value for values in rows for value in values] or [0.0, 100.0]
+    spare = max(0.12 * (max(known) - min(known)), 5.0)
+    axes.set_xlim(min(known) - spare, max(known) + spare)
     axes.set_xlabel(title, color=INK, fontsize=9)
-    axes.margins(x=0.12)
 
 
 def _draw_counts(axes: Axes, rows: Sequence[float | None], title: str) -> None:
     known = [(value, row) for row, value in enumerate(rows) if value]
-    if known:
-        axes.set_xscale("log")
-        axes.hlines(
-            [row for _, row in known], 0, 1, transform=axes.get_yaxis_transform(), color=GRID, linewidth=0.8
-        )
-        axes.plot(*zip(*known, strict=True), "s", color=MUTED, markersize=5)
-        least, most = min(known)[0], max(known)[0]
-        axes.set_xlim(least / 2.5, most * 4)
-        axes.xaxis.set_major_locator(LogLocator(numticks=4))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-    for value, row in known:
-        axes.annotate(
-            short(value),
-            (value, row),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            color=INK,
-            fontsize=8,
-        )
     axes.set_xlabel(title, color=INK, fontsize=9)
+    if not known:
+        axes.set_xticks([])
+        return
+    axes.set_xscale("log")
+    across = axes.get_yaxis_transform()
+    axes.hlines([row for _, row in known], 0, 1, transform=across, color=GRID, linewidth=0.8)
+    axes.plot(*zip(*known, strict=True), "s", color=MUTED, markersize=5)
+    axes.set_xlim(min(known)[0] / 2.5, max(known)[0] * 4)
+    axes.xaxis.set_major_locator(LogLocator(numticks=4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    for value, row in known:
+        _write(axes, short(value), value, row)
+
+
+def _write(axes: Axes, text: str, place: float, row: int) -> None:
+    """A number above its mark."""
+    style = {"textcoords": "offset points", "ha": "center", "color": INK, "fontsize": 8}
+    axes.annotate(text, (place, row), xytext=(0, 9), **style)
 
 
 def short(value: float) -> str:

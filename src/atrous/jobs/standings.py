@@ -136,8 +136,8 @@ def describe_budget(trainings: Mapping[str, TrainConfig]) -> tuple[str, ...]:
         spent = ", ".join(f"{stage.num_steps} {stage_name}" for stage_name, stage in training.stages.items())
         alike[spent].append(name)
     total = sum(stage.num_steps for stage in next(iter(trainings.values())).stages.values())
-    ways = (f"{spent}: {', '.join(names)}" for spent, names in alike.items())
-    return (f"updates: {total} of each network", *ways)
+    ways = "; ".join(f"{', '.join(names)}: {spent}" for spent, names in alike.items())
+    return (f"updates: {total} of each network, by stages ({ways})",)
 
 
 def describe_measures(config: "CompareConfig", standings: Sequence[Standing]) -> tuple[str, ...]:
@@ -156,7 +156,9 @@ def describe_measures(config: "CompareConfig", standings: Sequence[Standing]) ->
     speeds = [standing.speed for standing in standings if standing.speed]
     if not speeds:
         return (*lines, "images/s and MB: not measured; --resume without --speed none measures them")
-    by = "; ".join(dict.fromkeys(f"{one.engine}, {one.threads} thread(s)" for one in speeds))
+    by = "; ".join(
+        dict.fromkeys(f"{one.engine}, {one.threads} thread{'s' * (one.threads > 1)}" for one in speeds)
+    )
     lines.append(
         f"images/s, MB: that image labeled again and again, each network in a process of its own, by {by}; "
         "MB is the peak of memory beyond that before the network was loaded"

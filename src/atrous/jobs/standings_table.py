@@ -49,7 +49,7 @@ def _failures(standings: Sequence[Standing]) -> list[str]:
 
 def _percent(spread: Spread | None) -> str:
     if spread is None:
-        return "failed"
+        return NOTHING
     mean, least, most = (f"{100 * value:.1f}" for value in (spread.mean, spread.least, spread.most))
     return mean if least == most else f"{mean} ({least}-{most})"
 
