@@ -102,10 +102,7 @@ def test_a_stopped_comparison_goes_on_where_it_was_and_repeats_nothing(config):
     compare(resumed(config))
     assert finished.stat().st_mtime_ns == written
     for name in config.networks:
-        ours, theirs = (
-            weights(root / name / "seed_0") for root in (config.output, config.output.with_name("whole"))
-        )
-        assert all(value.equal(theirs[key]) for key, value in ours.items())
+        assert_same(config.output / name / "seed_0", config.output.with_name("whole") / name / "seed_0")
 
 
 @pytest.mark.slow

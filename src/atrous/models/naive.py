@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from atrous.layers.blocks import CeilMaxPool
 from atrous.layers.init import he_normal_, identity_
-from atrous.layers.upsample import BilinearUpsampling
-from atrous.layers.upsample_features import crop_to
+from atrous.layers.upsample_features import upsample_features
 from atrous.models.compact import CompactFrontEnd
 from atrous.models.context import DILATIONS
 from atrous.models.contract import PLAIN_RGB, DenseNetwork, LogitGeometry
@@ -73,7 +72,6 @@ class SkipBody(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.down = nn.ModuleList(_stages(STAGES[:5]))
-        self.up = BilinearUpsampling(STAGES[4], factor=2)
         self.merge = nn.ModuleList(_conv(STAGES[4], STAGES[4]) for _ in range(2))
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c y x"]:
@@ -84,8 +82,7 @@ class SkipBody(nn.Module):
             features = stage(features)
             skips.append(features)
         for skip, merge in zip((skips[3], skips[2]), self.merge, strict=True):
-            height, width = skip.shape[-2:]
-            features = merge(crop_to(self.up(features), height, width) + skip)
+            features = merge(upsample_features(features, skip, factor=2, shift=-0.5) + skip)
         return features
 
 
