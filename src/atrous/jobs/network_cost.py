@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from atrous.geometry.program import evaluating
 from atrous.geometry.receptive_field import receptive_field
 from atrous.models.contract import DenseNetwork
 
@@ -55,6 +56,6 @@ def network_cost(network: DenseNetwork, *, image_size: tuple[int, int]) -> Netwo
 def multiply_adds(network: DenseNetwork, *, image_size: tuple[int, int]) -> int:
     """Of one image of that height and width, margin included, counted on shapes alone."""
     height, width = (side + 2 * network.margin for side in image_size)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with evaluating(network), FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.empty(1, 3, height, width, device="meta"))
     return counter.get_total_flops() // 2
