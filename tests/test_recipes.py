@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 
 from atrous.config import load_toml
+from atrous.jobs.compare import CompareConfig
+from atrous.jobs.contenders import stages_of
 from atrous.jobs.train import TrainConfig
 from atrous.models.catalog import CATALOG, FRONT_ENDS
 
-RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+EVERY = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+COMPARISONS = [path for path in EVERY if path.stem.startswith("compare_")]
+RECIPES = [path for path in EVERY if path not in COMPARISONS]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -18,6 +22,19 @@ def test_recipe_loads_and_its_stages_fit_the_network(path):
     assert config.stages
     has_context = config.network in FRONT_ENDS or config.context_module != "none"
     assert has_context or "context" not in config.stages
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_comparison_loads_and_its_networks_spend_one_budget(path):
+    config = load_toml(path, CompareConfig)
+    assert config.contenders
+    stages = {name: getattr(config, name) for name in ("front_end", "context", "joint")}
+    for contender in config.contenders:
+        for has_context in (False, True):
+            own = stages_of(contender, stages, has_context=has_context)
+            assert sum(stage.num_steps for stage in own.values()) == sum(
+                stage.num_steps for stage in stages.values()
+            )
 
 
 def test_the_control_trains_as_many_steps_as_context_and_joint():

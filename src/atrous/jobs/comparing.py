@@ -97,6 +97,7 @@ def _enter(
                 network = build_network(
                     contender.network,
                     num_classes=dataset.label_set.num_classes,
+                    backbone=contender.backbone,
                     context_module=contender.context_module,
                     noise=contender.noise,
                 )
@@ -120,6 +121,7 @@ def _training(config: CompareConfig, contender: Contender, seed: int, *, has_con
         data=config.data,
         output=config.output / contender.name / f"seed_{seed}",
         network=contender.network,
+        backbone=contender.backbone,
         context_module=contender.context_module,
         noise=contender.noise,
         init=contender.init,
