@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from atrous.config import load_toml
 from atrous.jobs.compare import CompareConfig
 from atrous.jobs.contenders import stages_of
 from atrous.jobs.train import TrainConfig
-from atrous.models.catalog import CATALOG, FRONT_ENDS
+from atrous.models.catalog import CATALOG, FRONT_ENDS, build_network
 
 EVERY = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
 COMPARISONS = [path for path in EVERY if path.stem.startswith("compare_")]
@@ -45,6 +46,21 @@ def test_the_control_trains_as_many_steps_as_context_and_joint():
     assert control.front_end.num_steps == recipe.context.num_steps + recipe.joint.num_steps
     assert control.front_end.learning_rate == recipe.joint.learning_rate
     assert control.front_end.frozen == recipe.joint.frozen
+
+
+def test_the_two_networks_for_membranes_differ_in_nothing_but_the_network():
+    dilated, unet = (
+        load_toml(RECIPES[0].with_name(f"isbi2012_{name}.toml"), TrainConfig) for name in ("dilated", "unet")
+    )
+    assert dilated.stages == unet.stages
+    with torch.device("meta"):
+        sizes = [
+            build_network(
+                config.network, num_classes=2, context_module=config.context_module
+            ).num_parameters()
+            for config in (dilated, unet)
+        ]
+    assert 0.9 < sizes[1] / sizes[0] < 1.0
 
 
 MARGIN = 2 * 186  # the released scripts' crops are inputs, margin included
