@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from atrous.config import load_toml
+from atrous.jobs.compare import CompareConfig
+from atrous.jobs.contenders import stages_of
 from atrous.jobs.train import TrainConfig
-from atrous.models.catalog import CATALOG, FRONT_ENDS
+from atrous.models.catalog import CATALOG, FRONT_ENDS, build_network
 
-RECIPES = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+EVERY = sorted((Path(__file__).parent.parent / "recipes").glob("*.toml"))
+COMPARISONS = [path for path in EVERY if path.stem.startswith("compare_")]
+RECIPES = [path for path in EVERY if path not in COMPARISONS]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -20,6 +25,19 @@ def test_recipe_loads_and_its_stages_fit_the_network(path):
     assert has_context or "context" not in config.stages
 
 
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_comparison_loads_and_its_networks_spend_one_budget(path):
+    config = load_toml(path, CompareConfig)
+    assert config.contenders
+    stages = {name: getattr(config, name) for name in ("front_end", "context", "joint")}
+    for contender in config.contenders:
+        for has_context in (False, True):
+            own = stages_of(contender, stages, has_context=has_context)
+            assert sum(stage.num_steps for stage in own.values()) == sum(
+                stage.num_steps for stage in stages.values()
+            )
+
+
 def test_the_control_trains_as_many_steps_as_context_and_joint():
     recipe, control = (
         load_toml(RECIPES[0].with_name(f"{name}.toml"), TrainConfig)
@@ -28,6 +46,21 @@ def test_the_control_trains_as_many_steps_as_context_and_joint():
     assert control.front_end.num_steps == recipe.context.num_steps + recipe.joint.num_steps
     assert control.front_end.learning_rate == recipe.joint.learning_rate
     assert control.front_end.frozen == recipe.joint.frozen
+
+
+def test_the_two_networks_for_membranes_differ_in_nothing_but_the_network():
+    dilated, unet = (
+        load_toml(RECIPES[0].with_name(f"isbi2012_{name}.toml"), TrainConfig) for name in ("dilated", "unet")
+    )
+    assert dilated.stages == unet.stages
+    with torch.device("meta"):
+        sizes = [
+            build_network(
+                config.network, num_classes=2, context_module=config.context_module
+            ).num_parameters()
+            for config in (dilated, unet)
+        ]
+    assert 0.9 < sizes[1] / sizes[0] < 1.0
 
 
 MARGIN = 2 * 186  # the released scripts' crops are inputs, margin included

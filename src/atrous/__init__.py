@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from atrous.inference.prediction import Prediction
     from atrous.inference.predictor import Predictor
     from atrous.inference.stream import Stream
+    from atrous.jobs.compare import CompareConfig, CompareResult, compare
+    from atrous.jobs.contenders import Contender
     from atrous.jobs.train import TrainConfig, TrainResult, train
     from atrous.models.catalog import build_network, load_network
     from atrous.models.context import ContextModule
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AtrousError": "errors",
+    "CompareConfig": "jobs.compare",
+    "CompareResult": "jobs.compare",
+    "Contender": "jobs.contenders",
     "ContextModule": "models.context",
     "DenseNetwork": "models.contract",
     "DilatedNet": "models.dilated_net",
@@ -52,6 +57,7 @@ _HOMES = {
     "TrainResult": "jobs.train",
     "build_engine": "inference.engines",
     "build_network": "models.catalog",
+    "compare": "jobs.compare",
     "conv": "ops.conv",
     "coverage": "geometry.coverage",
     "design_schedules": "geometry.schedule",
@@ -71,6 +77,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AtrousError",
+    "CompareConfig",
+    "CompareResult",
+    "Contender",
     "ContextModule",
     "DenseNetwork",
     "DilatedNet",
@@ -87,6 +96,7 @@ __all__ = [
     "TrainResult",
     "build_engine",
     "build_network",
+    "compare",
     "conv",
     "coverage",
     "design_schedules",

@@ -25,6 +25,11 @@ VERBS = {
     "demo": ("demo", "DemoConfig", "the whole story on built-in data: train, evaluate, predict, a report"),
     "check": ("check", "CheckConfig", "explain every mistake in a data set, before any training"),
     "train": ("train", "TrainConfig", "train a network on a data set; picks a recipe unless given one"),
+    "compare": (
+        "compare",
+        "CompareConfig",
+        "train several networks under one budget: one table, one picture",
+    ),
     "evaluate": ("evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
     "predict": ("predict", "PredictConfig", "label every pixel of images, GeoTIFFs and volumes"),
     "refine": (

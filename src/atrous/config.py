@@ -136,13 +136,20 @@ def _plain(value: Any) -> Any:
 
 def _toml_lines(table: dict[str, Any], *, prefix: str) -> Iterator[str]:
     for name, value in table.items():
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) and not _is_tables(value):
             yield f"{name} = {_toml_value(value)}"
     for name, value in table.items():
-        if isinstance(value, dict):
-            yield ""
-            yield f"[{prefix}{name}]"
-            yield from _toml_lines(value, prefix=f"{prefix}{name}.")
+        tables, brackets = (value, ("[[", "]]")) if _is_tables(value) else ([value], ("[", "]"))
+        for entry in tables:
+            if isinstance(entry, dict):
+                yield ""
+                yield f"{brackets[0]}{prefix}{name}{brackets[1]}"
+                yield from _toml_lines(entry, prefix=f"{prefix}{name}.")
+
+
+def _is_tables(value: Any) -> bool:
+    """Whether it is a list of tables, as a tuple of dataclasses becomes."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def _toml_value(value: Any) -> str:

@@ -32,7 +32,29 @@ def test_models_counts_the_multiply_adds_of_every_convolution(name):
             module.register_forward_hook(count)
     side = 512 + 2 * network.margin
     network(torch.empty(1, 3, side, side, device="meta"))
-    assert drain(run(ModelsConfig(num_classes=3))).to_dict()[name]["multiply_adds"] == sum(counted)
+    config = ModelsConfig(networks=(name,), num_classes=3)
+    assert drain(run(config)).to_dict()[name]["multiply_adds"] == sum(counted)
+
+
+def test_details_are_those_of_the_spatial_graph():
+    """The front end's dilated layers step over cells; the context module's undilated ones close the holes."""
+    names = ("frontend_light", "dilation8_light")
+    result = drain(run(ModelsConfig(networks=names, details=True)))
+    alone, with_context = (entry.details for entry in result.entries)
+    assert alone is not None
+    assert with_context is not None
+    assert (alone.receptive_field, with_context.receptive_field) == (380, 908)
+    assert alone.coverage == with_context.coverage == 1
+    assert alone.mixing < 0.3
+    assert alone.gridded == "layers.conv4_3"
+    assert (with_context.mixing, with_context.gridded) == (1, "")
+    assert "26.4%  layers.conv4_3" in result.to_table()
+    assert json.loads(json.dumps(result.to_dict()))["frontend_light"]["details"]["sees_all"] is False
+
+
+def test_models_refuses_an_unknown_network():
+    with pytest.raises(ConfigError, match=r'no network "dilation9" in the catalog; did you mean "dilation8"'):
+        drain(run(ModelsConfig(networks=("dilation9",))))
 
 
 def test_models_refuses_no_classes():

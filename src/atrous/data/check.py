@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from atrous.data.builtin import is_builtin
 from atrous.data.check_files import file_problems, number_problems
 from atrous.data.check_pair import Measures, Mistake, inspect_pair, is_complete
 from atrous.data.check_report import Problem, Report
@@ -25,7 +26,6 @@ from atrous.data.check_tally import Tally
 from atrous.data.check_volumes import spacing_problems
 from atrous.data.folder import Dataset
 from atrous.data.open import LAYOUTS, find_layout, open_part, refuse_absent, split_parts
-from atrous.data.scenes import PATH as SCENES
 from atrous.errors import DataError
 
 QUICK_PAIRS = 16  # of each split; with images of a megapixel these take about a second
@@ -68,7 +68,7 @@ def check_each(
     Raises:
         DataError: If the folder is missing, empty or of no known layout, or has no such split.
     """
-    if str(path) == SCENES:
+    if is_builtin(path):
         raise DataError(f"{path} are made when they are read, and have no files to check; train on them")
     name = find_layout(path)
     layout = LAYOUTS[name]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from atrous.config import suggestion
+from atrous.data.builtin import builtin_splits, is_builtin, open_builtin
 from atrous.data.camvid import find_camvid_splits, open_camvid
 from atrous.data.cityscapes import (
     CITYSCAPES_ABSENT,
@@ -16,12 +17,12 @@ from atrous.data.cityscapes import (
 from atrous.data.coco import find_coco_splits, open_coco
 from atrous.data.folder import Dataset, find_folder_splits, open_folder
 from atrous.data.folds import parse_fold
+from atrous.data.isbi import find_isbi_splits, open_isbi
 from atrous.data.kitti import KITTI_ABSENT, KITTI_SOURCE, find_kitti_splits, open_kitti
 from atrous.data.labelme import find_labelme_splits, open_labelme
 from atrous.data.labels import LabelSet
 from atrous.data.lists import find_list_splits, open_lists
 from atrous.data.samples import Samples
-from atrous.data.scenes import NUM_LAYOUTS, PATH, Scenes
 from atrous.data.voc import VOC_ABSENT, VOC_SOURCE, find_voc_splits, open_voc
 from atrous.data.volume_folder import (
     find_decathlon_splits,
@@ -73,6 +74,7 @@ LAYOUTS: dict[str, Layout] = {
     "lists": Layout(find_list_splits, open_lists),
     "COCO": Layout(find_coco_splits, open_coco),
     "LabelMe": Layout(find_labelme_splits, open_labelme),
+    "ISBI 2012": Layout(find_isbi_splits, open_isbi),
 }
 """The first layout that has a split is taken, so those with names of their own come first."""
 
@@ -90,7 +92,7 @@ _MARKS = {
 
 
 def open_dataset(path: Path, split: str) -> Samples:
-    """A split of the data set at a path, whatever its layout, or of the scenes of `builtin:scenes`.
+    """A split of the data set at a path, whatever its layout, or of `builtin:scenes` or `builtin:cues-40`.
 
     Splits joined by "+", as in "trainaug+coco_train", follow each other; a sample's name then begins with its
     split. "fold0of5" is the first fifth of "train" by name, "not-fold0of5" the rest.
@@ -99,8 +101,8 @@ def open_dataset(path: Path, split: str) -> Samples:
         DataError: If the folder is missing, empty or of no known layout, or has no such split; if joined
             splits have different classes or an image in common.
     """
-    if str(path) == PATH:
-        return Scenes(split)
+    if is_builtin(path):
+        return open_builtin(path, split)
     root = Path(path)
     layout = LAYOUTS[find_layout(root)]
     parts = split_parts(split)
@@ -149,8 +151,8 @@ def splits(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: If the folder is missing, empty or of no known layout.
     """
-    if str(path) == PATH:
-        return tuple(NUM_LAYOUTS)
+    if is_builtin(path):
+        return builtin_splits(path)
     return LAYOUTS[find_layout(path)].find(path)
 
 

@@ -20,7 +20,7 @@ class EvaluateConfig:
 
     Attributes:
         checkpoint: Made by `atrous train` or `atrous import`.
-        data: Folder of the data set, or builtin:scenes.
+        data: Folder of the data set, builtin:scenes, or builtin:cues-40.
         split: Part of it.
         output: Folder for scores.json, scores.txt and confusion.png; nothing is written without it.
         inference: How the network is asked.

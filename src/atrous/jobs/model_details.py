@@ -1,31 +1,32 @@
-"""What the spatial graph of a network says of it: field, coverage, cost, and where neighbors stop mixing."""
+"""What the spatial graph of a network says: how far it sees, with which holes, and where neighbors stop mixing."""
 
 from dataclasses import dataclass
 from typing import Any
 
+from atrous.geometry.coverage import coverage
+from atrous.geometry.gridding import find_gridding
+from atrous.geometry.receptive_field import receptive_field
+from atrous.geometry.trace import trace
+
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """A network traced and measured.
+    """A network, traced.
 
     Attributes:
         receptive_field: Pixels that a cell sees, per axis, beside what sees everything.
         sees_all: Whether a cell also sees the whole image.
         coverage: Share of the pixels in the receptive field that a cell in the middle depends on.
-        gridding: Share of the cells of a map inside that one output reads, of those in their box, where its
-            neighbors read the others and no later layer mixes them; 1 where there is none.
-        gridded: The map's layer; empty where there is none.
-        parameters: Trained values that the traced operators use; an auxiliary head's are not among them.
-        multiply_adds: Of the traced image.
+        mixing: Of the map nearest to the input that falls apart into grids, the share of the cells in its box
+            that one output reads; 1 where neighbors mix everywhere.
+        gridded: The layer that makes this map; empty where there is none.
     """
 
     receptive_field: int
     sees_all: bool
     coverage: float
-    gridding: float
+    mixing: float
     gridded: str
-    parameters: int
-    multiply_adds: int
 
 
 def details_of(network: Any, example: Any) -> Details:
@@ -34,20 +35,12 @@ def details_of(network: Any, example: Any) -> Details:
     Raises:
         GeometryError: If it cannot be traced.
     """
-    from atrous.geometry.coverage import coverage
-    from atrous.geometry.gridding import find_gridding
-    from atrous.geometry.receptive_field import receptive_field
-    from atrous.geometry.trace import trace
-
     graph = trace(network, example)
-    field = receptive_field(graph)
-    holes = find_gridding(graph)
+    field, holes = receptive_field(graph), find_gridding(graph)
     return Details(
         receptive_field=field.local[0],
         sees_all=any(field.sees_all),
         coverage=coverage(graph).fraction,
-        gridding=1.0 if holes is None else holes.fraction,
+        mixing=1.0 if holes is None else holes.fraction,
         gridded="" if holes is None else holes.node.label,
-        parameters=sum(layer.node.num_parameters for layer in field.layers),
-        multiply_adds=sum(layer.node.multiply_adds for layer in field.layers),
     )

@@ -1,12 +1,15 @@
 """List the catalog: what each network costs and sees."""
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from tyro.conf import Positional, arg
+
+from atrous.errors import ConfigError
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
-    from atrous.models.contract import DenseNetwork
+    from atrous.jobs.model_details import Details
 
 SIDE = 512  # px of the image that multiply-adds are counted on
 VOLUME_SIDE = 64  # voxels of the volume: as many in all
@@ -17,10 +20,14 @@ class ModelsConfig:
     """List the catalog.
 
     Attributes:
+        networks: Only these; all unless given.
         num_classes: Number of labels to build for; unless given, each network's own.
+        details: Also trace every network: what it covers of its field, and where neighbors stop mixing.
     """
 
+    networks: Annotated[Positional[tuple[str, ...]], arg(metavar="[NETWORK ...]")] = ()
     num_classes: int | None = None
+    details: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +40,11 @@ class Entry:
         parameters: Trained values.
         multiply_adds: Of one image of 512 x 512 pixels, margin included, or a volume of 64 x 64 x 64 voxels.
         output_stride: Pixels a cell.
-        receptive_field: Pixels that a cell sees, per axis.
+        receptive_field: Pixels that a cell sees, per axis, beside what sees everything.
+        sees_all: Whether a cell also sees the whole image.
         margin: Reflected pixels that each side of the image gets.
         summary: In a sentence.
+        details: From its spatial graph, where they were asked for.
     """
 
     name: str
@@ -44,8 +53,10 @@ class Entry:
     multiply_adds: int
     output_stride: int
     receptive_field: int
+    sees_all: bool
     margin: int
     summary: str
+    details: "Details | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,59 +72,80 @@ class ModelsResult:
 
     def to_table(self) -> str:
         """A line a network."""
+        width = max(len(entry.name) for entry in self.entries) + 2
+        detailed = any(entry.details for entry in self.entries)
         head = (
-            f"{'network':<22}{'classes':>8}{'parameters':>13}{'GMAC':>8}{'stride':>8}{'field':>7}{'margin':>8}"
-            "  what it is"
+            f"{'network':<{width}}{'classes':>7}{'parameters':>13}{'GMAC':>8}{'stride':>8}{'field':>10}"
+            f"{'margin':>8}{'covered':>9}{'mixing':>8}" + ("  gridded" if detailed else "  what it is")
         )
-        lines = [
-            f"{entry.name:<22}{entry.num_classes:>8}{entry.parameters:>13,}{entry.multiply_adds / 1e9:>8.1f}"
-            f"{entry.output_stride:>8}{entry.receptive_field:>7}{entry.margin:>8}  {entry.summary}"
-            for entry in self.entries
-        ]
-        foot = (
-            f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px (context3d: {VOLUME_SIDE} x "
-            f"{VOLUME_SIDE} x {VOLUME_SIDE} voxels); stride, field, margin in px"
+        if not detailed:
+            head = head.replace(f"{'covered':>9}{'mixing':>8}", "")
+        lines = [_line(entry, width) for entry in self.entries]
+        return "\n".join([head, *lines, "", *_explained(detailed=detailed)])
+
+
+def _line(entry: Entry, width: int) -> str:
+    field = f"{entry.receptive_field}{'+all' if entry.sees_all else ''}"
+    figures = (
+        f"{entry.name:<{width}}{entry.num_classes:>7}{entry.parameters:>13,}{entry.multiply_adds / 1e9:>8.1f}"
+        f"{entry.output_stride:>8}{field:>10}{entry.margin:>8}"
+    )
+    if entry.details is None:
+        return f"{figures}  {entry.summary}"
+    seen, mixing = f"{100 * entry.details.coverage:.1f}%", f"{100 * entry.details.mixing:.1f}%"
+    return f"{figures}{seen:>9}{mixing:>8}  {entry.details.gridded}".rstrip()
+
+
+def _explained(*, detailed: bool) -> list[str]:
+    """What the columns are."""
+    volume = " x ".join([str(VOLUME_SIDE)] * 3)
+    lines = [
+        f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px (volumes: {volume} voxels); stride, field, "
+        "margin in px; +all: sees the whole image beside"
+    ]
+    if detailed:
+        lines.append(
+            "covered: share of the field's pixels that a cell depends on; mixing: of the map after the layer that is "
+            "named, the share of cells that one output reads, its neighbors the others; 100%: no gridding"
         )
-        return "\n".join([head, *lines, "", foot])
+    return lines
 
 
 def run(config: ModelsConfig) -> Job[ModelsResult]:
     """Count; yields progress, returns the catalog.
 
     Raises:
-        ConfigError: If the number of classes is not positive.
+        ConfigError: If the number of classes is not positive, or there is no such network.
     """
     import torch
 
+    from atrous.config import suggestion
+    from atrous.jobs.model_details import details_of
+    from atrous.jobs.network_cost import example_for, multiply_adds
     from atrous.models.catalog import CATALOG, build_network
 
+    for name in config.networks:
+        if name not in CATALOG:
+            raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
+    names = config.networks or tuple(CATALOG)
     entries: list[Entry] = []
-    for done, (name, builder) in enumerate(CATALOG.items(), start=1):
+    for done, name in enumerate(names, start=1):
         with torch.device("meta"):
             network = build_network(name, num_classes=config.num_classes)
+        size = (SIDE, SIDE) if network.num_axes == 2 else (VOLUME_SIDE,) * network.num_axes
         entries.append(
             Entry(
                 name=name,
                 num_classes=network.num_classes,
                 parameters=network.num_parameters(),
-                multiply_adds=_multiply_adds(network),
+                multiply_adds=multiply_adds(network, image_size=size),
                 output_stride=network.output_stride,
                 receptive_field=network.receptive_field,
+                sees_all=network.geometry.is_global,
                 margin=network.margin,
-                summary=(builder.__doc__ or "").splitlines()[0].rstrip("."),
+                summary=(CATALOG[name].__doc__ or "").splitlines()[0].rstrip("."),
+                details=details_of(network, example_for(network, size)) if config.details else None,
             )
         )
-        yield Progress(done, len(CATALOG), "count")
+        yield Progress(done, len(names), "trace" if config.details else "count")
     return ModelsResult(tuple(entries))
-
-
-def _multiply_adds(network: "DenseNetwork") -> int:
-    """Counted on shapes alone."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    side = (SIDE if network.num_axes == 2 else VOLUME_SIDE) + 2 * network.margin
-    shape = (1, network.num_channels, *(side,) * network.num_axes)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.empty(shape, device="meta"))
-    return counter.get_total_flops() // 2

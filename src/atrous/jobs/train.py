@@ -24,7 +24,7 @@ class TrainConfig:
     Without a recipe or a network, both are picked for the data and this machine, said, and saved.
 
     Attributes:
-        data: Folder of the data set, or builtin:scenes.
+        data: Folder of the data set, builtin:scenes, or builtin:cues-40.
         output: Folder of the run: checkpoints, curves, log, the recipe as used.
         network: Name in the catalog (`atrous models`); empty picks one.
         backbone: What the network stands on, where it can be chosen: vgg16, resnet50, mobilenet_v2, ...,
@@ -176,13 +176,13 @@ def _resumed(config: TrainConfig, saved: TrainConfig) -> TrainConfig:
 
 def _check(config: TrainConfig) -> Job[TrainConfig]:
     """The config, with a validation split that the data have, or none; refuses data with mistakes."""
+    from atrous.data.builtin import is_builtin
     from atrous.data.check import VAL, refuse_mistakes
     from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, splits
-    from atrous.data.scenes import PATH
 
     data = config.data
     assert data is not None
-    if str(data) == PATH:  # made, not read
+    if is_builtin(data):  # made, not read
         return config
     if (config.train_split, config.val_split) == (FOLDED, VAL) and holds_out_a_fold(data):
         yield Progress(

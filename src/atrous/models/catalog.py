@@ -8,7 +8,7 @@ from typing import Any
 from atrous.checkpoint import Checkpoint, load_checkpoint
 from atrous.config import suggestion
 from atrous.errors import CheckpointError, ConfigError
-from atrous.models.compact import compact, compact_context
+from atrous.models.compact import compact, compact_context, compact_dilated
 from atrous.models.context import ContextModule
 from atrous.models.context3d import context3d
 from atrous.models.contract import DenseNetwork, normalization_of
@@ -22,15 +22,21 @@ from atrous.models.dilated_attention import dilated_attention
 from atrous.models.dilated_classifier import NAME as DILATED
 from atrous.models.dilated_classifier import dilated_network_of
 from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
-from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.drn import drn_c_26, drn_d_22, drn_d_38, drn_d_54, drn_d_105
+from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.fcn_resnet import fcn_resnet50, fcn_resnet101
 from atrous.models.frontend import frontend, frontend_light, frontend_same
 from atrous.models.hdc import hdc_duc, hdc_duc_aspp
 from atrous.models.modern import modern
+from atrous.models.naive import (
+    naive_large_filters,
+    naive_late_upsampling,
+    naive_no_pooling,
+    naive_skips,
+)
 from atrous.models.pspnet import pspnet
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
-from atrous.models.unet import unet, unet_valid
+from atrous.models.unet import unet, unet_small, unet_valid
 
 CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,
@@ -45,6 +51,11 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "dilation10_cityscapes": dilation10_cityscapes,
     "compact": compact,
     "compact_context": compact_context,
+    "compact_dilated": compact_dilated,
+    "naive_no_pooling": naive_no_pooling,
+    "naive_large_filters": naive_large_filters,
+    "naive_late_upsampling": naive_late_upsampling,
+    "naive_skips": naive_skips,
     "fcn32s": fcn32s,
     "fcn16s": fcn16s,
     "fcn8s": fcn8s,
@@ -55,6 +66,7 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "deeplab_v3_resnet101": deeplab_v3_resnet101,
     "deeplab_v3_mobilenet_v3_large": deeplab_v3_mobilenet_v3_large,
     "unet": unet,
+    "unet_small": unet_small,
     "unet_valid": unet_valid,
     "pspnet": pspnet,
     "drn_c_26": drn_c_26,

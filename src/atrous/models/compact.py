@@ -1,4 +1,11 @@
-"""A small front end trained from nothing, for demonstrations and small data: 0.1M parameters, stride 4."""
+"""A small front end trained from nothing, for demonstrations and small data: 0.1M parameters.
+
+| network           | stride | sees   | how                                                  |
+|-------------------|--------|--------|------------------------------------------------------|
+| `compact`         | 4      | 32 px  | two pools                                            |
+| `compact_context` | 4      | 296 px | two pools, and the Basic context module on top       |
+| `compact_dilated` | 1      | 29 px  | dilations 2 and 4 in their place; same weights shapes |
+"""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,40 +19,52 @@ from atrous.models.context import ContextModule
 from atrous.models.contract import PLAIN_RGB, DenseNetwork, LogitGeometry
 from atrous.models.dilated_net import DilatedNet
 
-OUTPUT_STRIDE = 4
-CENTER = 1.5  # two 2x2 pools
-RECEPTIVE_FIELD = 32  # 3, 5, 6 | 10, 14, 16 | 24, 32
+WIDTH = 16  # channels of the first stage; the next have two and four times as many
+POOLED = LogitGeometry(output_stride=4, center=1.5, receptive_field=32)  # 3, 5, 6 | 10, 14, 16 | 24, 32
+DILATED = LogitGeometry(output_stride=1, center=0.0, receptive_field=29)  # 3, 5 | 9, 13 | 21, 29
 
 
 class CompactFrontEnd(DenseNetwork):
-    """VGG in miniature: three stages of two 3x3 convolutions, pooled after the first two.
+    """VGG in miniature: three stages of two 3x3 convolutions.
 
     Args:
         num_classes: Number of labels.
         width: Channels of the first stage; the next have two and four times as many.
+        dilations: Of each stage's convolutions; 1 throughout where pools lie between the stages.
+        pools: Whether a 2x2 pool follows each of the first two stages.
+        geometry: What follows from dilations and pools.
     """
 
-    def __init__(self, num_classes: int, *, width: int = 16) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        *,
+        width: int = WIDTH,
+        dilations: tuple[int, int, int] = (1, 1, 1),
+        pools: bool = True,
+        geometry: LogitGeometry = POOLED,
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.normalization = PLAIN_RGB
-        self.geometry = LogitGeometry(OUTPUT_STRIDE, CENTER, RECEPTIVE_FIELD)
+        self.geometry = geometry
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         in_channels = 3
-        for stage, channels in enumerate((width, 2 * width, 4 * width), start=1):
+        for stage, dilation in enumerate(dilations, start=1):
             for index in (1, 2):
-                conv = nn.Conv2d(in_channels, channels, 3, padding=1)
+                channels = width << (stage - 1)
+                conv = nn.Conv2d(in_channels, channels, 3, padding=dilation, dilation=dilation)
                 layers[f"conv{stage}_{index}"] = he_normal_(conv)
                 layers[f"relu{stage}_{index}"] = nn.ReLU(inplace=True)
                 in_channels = channels
-            if stage < 3:
+            if pools and stage < len(dilations):
                 layers[f"pool{stage}"] = CeilMaxPool()
         final = nn.Conv2d(in_channels, num_classes, 1)
         nn.init.zeros_(final.bias)  # type: ignore[arg-type]
         self.layers = nn.Sequential(OrderedDict(layers, final=final))
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k y x"]:
-        """Logits (b, k, ceil(h / 4), ceil(w / 4))."""
+        """Logits (b, k, ceil(h / stride), ceil(w / stride))."""
         return self.layers(images)
 
     def class_layers(self) -> Sequence[str]:
@@ -65,3 +84,8 @@ def compact(num_classes: int = 21) -> CompactFrontEnd:
 def compact_context(num_classes: int = 21) -> DilatedNet:
     """The small front end and the Basic context module; together they see 296 px."""
     return DilatedNet(front_end=CompactFrontEnd(num_classes), context=ContextModule(num_classes))
+
+
+def compact_dilated(num_classes: int = 21) -> CompactFrontEnd:
+    """The small front end with dilation in place of its pools: a cell a pixel, 29 px seen."""
+    return CompactFrontEnd(num_classes, dilations=(1, 2, 4), pools=False, geometry=DILATED)
