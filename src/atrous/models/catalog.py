@@ -22,8 +22,8 @@ from atrous.models.dilated_attention import dilated_attention
 from atrous.models.dilated_classifier import NAME as DILATED
 from atrous.models.dilated_classifier import dilated_network_of
 from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
-from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.drn import drn_c_26, drn_d_22, drn_d_38, drn_d_54, drn_d_105
+from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.fcn_resnet import fcn_resnet50, fcn_resnet101
 from atrous.models.frontend import frontend, frontend_light, frontend_same
 from atrous.models.hdc import hdc_duc, hdc_duc_aspp
