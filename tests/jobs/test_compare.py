@@ -56,6 +56,7 @@ def stop_at_once(config, number=signal.SIGINT):
             signal.raise_signal(number)
 
 
+@pytest.mark.slow
 def test_a_comparison_leaves_a_table_a_picture_and_every_run(config):
     result = compare(config)
     assert result.exit_code == 0

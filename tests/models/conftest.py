@@ -1,6 +1,7 @@
 """What the tests of networks share: copies so small that what they see can be measured."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -20,30 +21,27 @@ def narrow_(network: DenseNetwork) -> DenseNetwork:
     Where branches are joined there are as many channels as branches, which the first image run shows.
     """
     for path, layer in list(network.named_modules()):
-        if isinstance(layer, LAYERS):
-            network.set_submodule(path, _one_channel(layer))
-        elif isinstance(layer, NeighborhoodAttention):
-            network.set_submodule(path, _one_head(layer))
-        elif isinstance(layer, nn.PixelShuffle):
-            network.set_submodule(path, nn.Sequential(_Copies(layer.upscale_factor**2), layer))
-        elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm3d | ChannelNorm):
-            network.set_submodule(path, nn.Identity())
-        elif isinstance(layer, BilinearUpsampling):
-            network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
+        for kind, build in _NARROW.items():
+            if isinstance(layer, kind):
+                network.set_submodule(path, build(layer))
     network.eval()
     side = 64 + 2 * network.margin
     images = torch.zeros(1, network.num_channels, *(side,) * network.num_axes, dtype=torch.float64)
     with torch.no_grad():
         forward(network, images)
-        for layer in network.modules():
-            if isinstance(layer, LAYERS):
-                nn.init.constant_(layer.weight, 1 / layer.weight.numel())
-                if layer.bias is not None:
-                    nn.init.constant_(layer.bias, 0.0)
+        network.apply(_positive_)
         for layer in network.modules():
             if isinstance(layer, NeighborhoodAttention):
                 nn.init.zeros_(layer.query.weight)  # equal shares: a mean, which is positive
     return network
+
+
+def _positive_(layer: nn.Module) -> None:
+    """Every tap the same share; in place."""
+    if isinstance(layer, LAYERS):
+        nn.init.constant_(layer.weight, 1 / layer.weight.numel())
+        if layer.bias is not None:
+            nn.init.constant_(layer.bias, 0.0)
 
 
 def _one_head(layer: NeighborhoodAttention) -> NeighborhoodAttention:
@@ -74,6 +72,16 @@ def _one_channel(layer: nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d) -> nn.Module
         return nn.LazyConvTranspose2d(1, output_padding=layer.output_padding, **shape)  # type: ignore[arg-type]
     lazy = nn.LazyConv3d if isinstance(layer, nn.Conv3d) else nn.LazyConv2d
     return lazy(1, **shape)  # type: ignore[arg-type]
+
+
+_NARROW: dict[Any, Callable[[Any], nn.Module]] = {
+    LAYERS: _one_channel,
+    NeighborhoodAttention: _one_head,
+    nn.PixelShuffle: lambda layer: nn.Sequential(_Copies(layer.upscale_factor**2), layer),
+    (nn.BatchNorm2d, nn.BatchNorm3d, ChannelNorm): lambda _: nn.Identity(),
+    BilinearUpsampling: lambda layer: BilinearUpsampling(1, factor=layer.factor).double(),
+}
+"""How a layer of a kind becomes one of one channel."""
 
 
 def forward(network: DenseNetwork, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
