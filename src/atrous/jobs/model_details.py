@@ -1,4 +1,4 @@
-"""What a spatial graph says of its network: how far it sees, with which holes, where neighbors stop mixing."""
+"""What a spatial graph says of its network: how far it sees and where neighbors stop mixing."""
 
 from dataclasses import dataclass
 from typing import Any

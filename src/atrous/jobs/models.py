@@ -105,8 +105,8 @@ def _explained(*, detailed: bool) -> list[str]:
     ]
     if detailed:
         lines.append(
-            "covered: share of the field's pixels that a cell depends on; mixing: of the map after the layer that "
-            "is named, the share of cells that one output reads, its neighbors the others; 100%: no gridding"
+            "covered: share of the field's pixels that a cell depends on; mixing: of the map after the named "
+            "layer, the share of cells that one output reads, its neighbors the others; 100%: no gridding"
         )
     return lines
 
