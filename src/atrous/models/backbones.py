@@ -35,6 +35,6 @@ def build_backbone(name: str, *, output_stride: int) -> Backbone:
         return ClassifierBackbone(foreign_network(name), output_stride=output_stride)
     if name not in BACKBONES:
         raise ConfigError(
-            f'no backbone "{name}"; {suggestion(name, BACKBONES)}, or torchvision:NAME, or timm:NAME'
+            f'no backbone "{name}"; {suggestion(name, BACKBONES)} (or give torchvision:NAME or timm:NAME)'
         )
     return BACKBONES[name](output_stride=output_stride)
