@@ -39,7 +39,7 @@ class Checkpoint:
     Attributes:
         network: Name in the catalog.
         arguments: What `build_network` was called with, without the name.
-        labels: `LabelSet.to_dict()`: names and palette.
+        labels: `LabelSet.to_dict()`: names and palette; or `Quantity.to_dict()`: what is measured, its unit.
         normalization: `Normalization.to_dict()`.
         progress: How it was trained: stage, steps, scores, versions; anything that JSON can say.
         tensors: State dict of the network.

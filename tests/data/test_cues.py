@@ -141,6 +141,7 @@ def test_networks_fail_or_succeed_by_what_they_see(network, distance, can_know, 
         **stages,
     )
     *_, scores = train(config).scores.values()
+    assert isinstance(scores, Scores)
     on_target = scores.confusion_matrix[IN_RED:]
     right = on_target[0, IN_RED] + on_target[1, IN_BLUE]
     if can_know:

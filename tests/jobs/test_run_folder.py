@@ -80,9 +80,11 @@ def test_a_part_of_the_state_goes_by_the_whole_first_word():
     assert state.part("aver") == {}
 
 
-def test_best_mean_iou_is_that_of_the_stage_under_way():
-    assert some_state(stage="context").position.best_mean_iou is None
-    assert some_state(stage="front_end").position.best_mean_iou == some_scores().mean_iou
+def test_best_scores_are_those_of_the_stage_under_way():
+    assert some_state(stage="context").position.best is None
+    best = some_state(stage="front_end").position.best
+    assert best is not None
+    assert best.figure == some_scores().mean_iou
 
 
 @pytest.mark.parametrize("what", ["last", "model"])

@@ -129,8 +129,8 @@ def test_scores_are_those_of_the_best_network_of_each_stage(config):
     for stage in ("front_end", "context"):
         scores, path = result.scores[stage], RunFolder(config.output).stage_model(stage)
         assert evaluate(Predictor(path, device="cpu"), val_set).to_dict() == scores.to_dict()
-        assert load_checkpoint(path).progress["val_mean_iou"] == scores.mean_iou
-        assert scores.mean_iou == max(row.val_mean_iou or 0.0 for row in rows if row.stage == stage)
+        assert load_checkpoint(path).progress["val_mean_iou"] == scores.figure
+        assert scores.figure == max(row.val_mean_iou or 0.0 for row in rows if row.stage == stage)
 
 
 def test_each_stage_trains_its_part_and_no_other(config):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from atrous.data import cues, scenes
+from atrous.data import cues, depth_scenes, flow_scenes, scenes
 from atrous.data.cues import Cues
 from atrous.data.samples import Samples
 from atrous.data.scenes import Scenes
@@ -29,7 +29,8 @@ def open_builtin(path: Path, split: str) -> Samples:
     if name.startswith(cues.PREFIX) and distance.isdecimal() and distance.isascii():
         return Cues(split, int(distance))
     raise DataError(
-        f"{name} is not built in; give {scenes.PATH}, or {cues.PREFIX}DISTANCE such as {cues.PREFIX}40"
+        f"{name} is not built in; give {scenes.PATH}, or {cues.PREFIX}DISTANCE such as {cues.PREFIX}40, or "
+        f"{depth_scenes.PATH} or {flow_scenes.PATH} for regressions"
     )
 
 

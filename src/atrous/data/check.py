@@ -3,15 +3,16 @@
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from atrous.data.builtin import is_builtin
 from atrous.data.check_files import file_problems, number_problems
+from atrous.data.check_measured import check_measured
 from atrous.data.check_pair import Measures, Mistake, inspect_pair, is_complete
-from atrous.data.check_report import Problem, Report
+from atrous.data.check_report import Problem, Report, Step
 from atrous.data.check_set import (
     TRAIN,
     VAL,
@@ -26,6 +27,7 @@ from atrous.data.check_tally import Tally
 from atrous.data.check_volumes import spacing_problems
 from atrous.data.folder import Dataset
 from atrous.data.open import LAYOUTS, find_layout, open_part, refuse_absent, split_parts
+from atrous.data.open_measured import holds_measured
 from atrous.errors import DataError
 
 QUICK_PAIRS = 16  # of each split; with images of a megapixel these take about a second
@@ -33,25 +35,11 @@ NUM_THREADS = 2
 NUM_TOLD = 3  # mistakes that a refusal tells
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A pair of a split has been read: number `done` of `total`."""
-
-    split: str
-    done: int
-    total: int
-
-
 def check_dataset(
     path: Path, *, splits: Sequence[str] = (), quick: bool = False, crop_size: tuple[int, int] | None = None
 ) -> Report:
     """What is wrong with a data set, and what it is like; see `check_each`."""
-    steps = check_each(path, splits=splits, quick=quick, crop_size=crop_size)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return _drained(check_each(path, splits=splits, quick=quick, crop_size=crop_size))
 
 
 def check_each(
@@ -70,6 +58,8 @@ def check_each(
     """
     if is_builtin(path):
         raise DataError(f"{path} are made when they are read, and have no files to check; train on them")
+    if holds_measured(path):
+        return (yield from check_measured(path, splits=splits, quick=quick))
     name = find_layout(path)
     layout = LAYOUTS[name]
     if crop_size and layout.has_volumes:
@@ -96,23 +86,33 @@ def check_each(
     return Report(path, name, quick, tuple(problems), tuple(tally.to_report() for tally in tallies))
 
 
-def refuse_mistakes(path: Path, *, splits: Sequence[str]) -> None:
+def refuse_mistakes(path: Path, *, splits: Sequence[str], measured: bool = False) -> None:
     """Look quickly at what training is about to use.
 
     Args:
         path: Folder of the data set.
         splits: Those it will use; empty names do not count.
+        measured: Whether it will use measured values, where a folder has labels too.
 
     Raises:
         DataError: If there are mistakes that training would trip over, with the first few of them.
     """
-    report = check_dataset(path, splits=[split for split in splits if split], quick=True)
+    check = check_measured if measured else check_each
+    report = _drained(check(path, splits=[split for split in splits if split], quick=True))
     if not report.errors:
         return
     told = [problem.sentence for problem in report.errors[:NUM_TOLD]]
     if len(report.errors) > NUM_TOLD:
         told.append(f"Mistakes of other kinds: {len(report.errors) - NUM_TOLD}")
     raise DataError(f"{path}: {'. '.join(told)}. Run `atrous check {path}` for all of them")
+
+
+def _drained(steps: Generator[Step, None, Report]) -> Report:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
 
 
 def _examine(tally: Tally, *, quick: bool) -> Generator[Step, None, Tally]:

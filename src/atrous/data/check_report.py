@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from atrous.data.measured_figures import MeasuredSplit
+
 Severity = Literal["error", "note"]
 
 SHOWN_CLASSES = 40  # lines of the table; JSON has all
@@ -34,6 +36,15 @@ class Problem:
             "sentence": self.sentence,
             "files": list(self.files),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A sample of a split has been read: number `done` of `total`."""
+
+    split: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,8 @@ class Report:
         layout: How its files are arranged.
         quick: Whether all names were looked at but only a few pairs read.
         problems: Errors first.
-        splits: Figures of every split that could be opened.
+        splits: Figures of every split of labels that could be opened.
+        measured: Figures of every split of measured values that could be opened.
     """
 
     path: Path
@@ -110,6 +122,7 @@ class Report:
     quick: bool
     problems: tuple[Problem, ...]
     splits: tuple[SplitReport, ...]
+    measured: tuple[MeasuredSplit, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -133,7 +146,7 @@ class Report:
             "layout": self.layout,
             "quick": self.quick,
             "problems": [problem.to_dict() for problem in self.problems],
-            "splits": {split.name: split.to_dict() for split in self.splits},
+            "splits": {split.name: split.to_dict() for split in (*self.splits, *self.measured)},
         }
 
     def to_table(self) -> str:
@@ -141,6 +154,8 @@ class Report:
         parts = [f"{self.path} ({self.layout} layout)"]
         if self.splits:
             parts += [_split_table(self.splits), _class_table(self.splits)]
+        if self.measured:
+            parts.append("\n".join(split.to_line() for split in self.measured))
         for title, problems in (("errors", self.errors), ("notes", self.notes)):
             if problems:
                 parts.append("\n".join([f"{title}:", *(f"- {problem.sentence}" for problem in problems)]))

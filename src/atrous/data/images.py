@@ -144,13 +144,16 @@ def palette_bytes(label_set: LabelSet) -> bytes:
     return bytes(value for color in label_set.palette for value in color).ljust(3 * 256, b"\0")
 
 
-def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"]) -> None:
+def write_image(path: Path, image: UInt8[np.ndarray, "h w 3"], *, note: str = "") -> None:
     """Write an RGB image (0-255) as PNG or JPEG, by its ending; the file appears whole or not at all.
+
+    A PNG keeps the note, where there is one.
 
     Raises:
         OutputError: If the file cannot be written.
     """
-    _save(path, Image.fromarray(image), quality=JPEG_QUALITY)
+    options = {"pnginfo": with_note(note)} if note else {"quality": JPEG_QUALITY}
+    _save(path, Image.fromarray(image), **options)
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:

@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from atrous.data.quantity import MeasuredSamples
 from atrous.data.samples import Samples
 from atrous.data.transforms import Augmentation, Crop, augment
 
@@ -26,14 +27,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Images (b, 3, H, W) RGB, margin included, and labels (b, h, w); both uint8."""
+    """Images RGB, margin included, and labels, or values of a regression."""
 
-    images: UInt8[Tensor, "b 3 H W"]
-    labels: UInt8[Tensor, "b h w"]
+    images: UInt8[Tensor, "b c H W"]
+    labels: UInt8[Tensor, "b h w"] | Float32[Tensor, "b k h w"]
 
 
 def load_batches(
-    dataset: Samples,
+    dataset: Samples | MeasuredSamples,
     augmentation: Augmentation,
     *,
     batch_size: int,

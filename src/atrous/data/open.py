@@ -22,6 +22,7 @@ from atrous.data.kitti import KITTI_ABSENT, KITTI_SOURCE, find_kitti_splits, ope
 from atrous.data.labelme import find_labelme_splits, open_labelme
 from atrous.data.labels import LabelSet
 from atrous.data.lists import find_list_splits, open_lists
+from atrous.data.open_measured import holds_measured, measured_splits
 from atrous.data.samples import Samples
 from atrous.data.voc import VOC_ABSENT, VOC_SOURCE, find_voc_splits, open_voc
 from atrous.data.volume_folder import (
@@ -101,9 +102,11 @@ def open_dataset(path: Path, split: str) -> Samples:
         DataError: If the folder is missing, empty or of no known layout, or has no such split; if joined
             splits have different classes or an image in common.
     """
-    if is_builtin(path):
-        return open_builtin(path, split)
     root = Path(path)
+    if holds_measured(root):
+        raise DataError(f"{root} holds measured values and no labels; train on them with --task regression")
+    if is_builtin(root):
+        return open_builtin(root, split)
     layout = LAYOUTS[find_layout(root)]
     parts = split_parts(split)
     refuse_absent(root, layout, parts)
@@ -146,11 +149,13 @@ def refuse_absent(root: Path, layout: Layout, splits: list[str]) -> None:
 
 
 def splits(path: Path) -> tuple[str, ...]:
-    """Names of the splits of the data set at a path, such as ("test", "train", "val").
+    """Names of the splits of the data set at a path, of labels or measured values: ("test", "train", "val").
 
     Raises:
         DataError: If the folder is missing, empty or of no known layout.
     """
+    if measured := measured_splits(path):
+        return tuple(measured)
     if is_builtin(path):
         return builtin_splits(path)
     return LAYOUTS[find_layout(path)].find(path)

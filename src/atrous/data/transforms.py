@@ -1,14 +1,16 @@
-"""Augmentation of an image and its labels together: scale, mirror, crop with reflection, color."""
+"""Augmentation of an image and its labels or values together: scale, mirror, crop with reflection, color."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from atrous.data.folder import Sample
 from atrous.data.labels import IGNORE
+from atrous.data.measured_crops import taken, zoomed
+from atrous.data.quantity import Measured
 from atrous.errors import ConfigError
 from atrous.ops.pad import reflected_index
 
@@ -42,14 +44,14 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A training sample: image uint8 (3, H, W) RGB with its reflected margin, labels uint8 (h, w)."""
+    """A training sample: image RGB with its reflected margin; labels, or the values of a regression."""
 
-    image: UInt8[np.ndarray, "3 H W"]
-    labels: UInt8[np.ndarray, "h w"]
+    image: UInt8[np.ndarray, "c H W"]
+    labels: UInt8[np.ndarray, "h w"] | Float32[np.ndarray, "k h w"]
 
 
 def augment(
-    sample: Sample, augmentation: Augmentation, generator: np.random.Generator, *, margin: int = 0
+    sample: Sample | Measured, augmentation: Augmentation, generator: np.random.Generator, *, margin: int = 0
 ) -> Crop:
     """A random crop of the sample; the same generator state gives the same crop.
 
@@ -57,17 +59,17 @@ def augment(
     the image the labels are ignored, so a crop may be larger than the image.
 
     Args:
-        sample: Image and labels as read.
+        sample: Image and labels as read, or measured values.
         augmentation: What to draw.
         generator: Source of all randomness.
         margin: Extra reflected pixels on every side of the image, none for its labels.
     """
     factor = math.exp(generator.uniform(math.log(augmentation.scale[0]), math.log(augmentation.scale[1])))
     mirrored = augmentation.mirror and generator.random() < 0.5
-    image, labels = _resize(sample, factor)
+    image = _resize(sample.image, factor)
     top, left = (
         int(generator.integers(min(0, side - crop), max(0, side - crop) + 1))
-        for side, crop in zip(labels.shape, augmentation.crop_size, strict=True)
+        for side, crop in zip(image.shape[:2], augmentation.crop_size, strict=True)
     )
     rows, columns = (
         np.arange(start, start + crop)
@@ -75,21 +77,37 @@ def augment(
     )
     if mirrored:
         columns = columns[::-1]
+    labels = _targets(sample, (image.shape[0], image.shape[1]), rows, columns)
     image = image[_with_margin(rows, margin, image.shape[0])][
         :, _with_margin(columns, margin, image.shape[1])
     ]
     image = _recolor(image, augmentation.color, generator)
-    return Crop(image.transpose(2, 0, 1), _take_labels(labels, rows, columns))
+    return Crop(image.transpose(2, 0, 1), labels)
 
 
-def _resize(sample: Sample, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    height, width = sample.labels.shape
+def _resize(image: np.ndarray, factor: float) -> np.ndarray:
+    """The image, or each of several behind each other, at another size."""
+    height, width, channels = image.shape
     size = max(1, round(width * factor)), max(1, round(height * factor))
     if size == (width, height):
-        return sample.image, sample.labels
-    image = Image.fromarray(sample.image).resize(size, Image.Resampling.BILINEAR)
-    labels = Image.fromarray(sample.labels).resize(size, Image.Resampling.NEAREST)
-    return np.asarray(image), np.asarray(labels)
+        return image
+    parts = [
+        np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BILINEAR))
+        for part in np.split(image, channels // 3, axis=2)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+
+
+def _targets(
+    sample: Sample | Measured, size: tuple[int, int], rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """What is to be learned at rows and columns of the image of that size."""
+    if isinstance(sample, Measured):
+        return taken(zoomed(sample.values, size, sample.quantity), rows, columns, sample.quantity)
+    labels = sample.labels
+    if labels.shape != size:
+        labels = np.asarray(Image.fromarray(labels).resize((size[1], size[0]), Image.Resampling.NEAREST))
+    return _take_labels(labels, rows, columns)
 
 
 def _with_margin(positions: np.ndarray, margin: int, size: int) -> np.ndarray:
@@ -116,4 +134,4 @@ def _recolor(image: np.ndarray, strength: float, generator: np.random.Generator)
     gains = 1 + generator.uniform(-strength / 4, strength / 4, 3)
     levels = np.arange(256)[:, None]
     table = np.clip((levels - GREY) * contrast * gains + GREY + shift, 0, 255).round().astype(np.uint8)
-    return np.stack([table[image[..., channel], channel] for channel in range(3)], axis=-1)
+    return np.stack([table[image[..., channel], channel % 3] for channel in range(image.shape[2])], axis=-1)

@@ -6,6 +6,8 @@ Everything is counted in integers first (`Counts`), which add up over images and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int64, Integer
@@ -123,6 +125,28 @@ class Scores:
     @property
     def _shown_by_truth(self) -> tuple[str, ...]:
         return tuple(name for name in self.per_class_iou if name not in self.absent_classes)
+
+    @property
+    def figure(self) -> float:
+        """The score that decides which network is the best: mean IoU."""
+        return self.mean_iou
+
+    @property
+    def goodness(self) -> float:
+        """Larger is better."""
+        return self.mean_iou
+
+    @property
+    def headline(self) -> tuple[str, str]:
+        """Name and text of the score that decides."""
+        return "mean IoU", f"{100 * self.mean_iou:.1f}"
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Scores":
+        """The inverse of `to_dict`."""
+        matrix = np.array(fields["confusion_matrix"], np.int64)
+        stored = {item.name: fields[item.name] for item in dataclass_fields(cls)}
+        return cls(**stored | {"absent_classes": tuple(fields["absent_classes"]), "confusion_matrix": matrix})
 
     def to_dict(self) -> dict[str, object]:
         """The same, ready for JSON: the attributes' names as keys, lists for arrays; and Dice."""

@@ -19,6 +19,7 @@ from atrous.figures.canvas import BAND, BLUE, INK, MUTED, ORANGE, tidy
 MEASURES = {  # column of the log -> label and height (inches) of its row
     "loss": ("loss", 2.4),
     "val_mean_iou": ("mean IoU on\nvalidation, %", 2.0),
+    "val_error": ("error on\nvalidation", 2.0),
     "learning_rate": ("learning\nrate", 0.9),
     "images_per_second": ("images\na second", 0.9),
 }
@@ -55,14 +56,15 @@ def read_log(path: Path) -> tuple[Course, ...]:
             columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read ({error}); give the log.csv of a training run") from error
-    missing = [name for name in ("step", "stage", *MEASURES) if name not in columns]
+    measures = [name for name in MEASURES if name in columns or name != "val_error"]  # younger than others
+    missing = [name for name in ("step", "stage", *measures) if name not in columns]
     if missing:
         raise DataError(f"{path} has no column {missing[0]!r}; give the log.csv of a training run")
     return tuple(
         Course(
             stage,
             np.array([_number(row, "step", path=path) for row in group]),
-            {name: np.array([_number(row, name, path=path) for row in group]) for name in MEASURES},
+            {name: np.array([_number(row, name, path=path) for row in group]) for name in measures},
         )
         for stage, group in ((stage, list(group)) for stage, group in groupby(rows, lambda row: row["stage"]))
     )
@@ -103,6 +105,7 @@ def moving_average(values: Values, *, width: int) -> Values:
 
 def _known(courses: Sequence[Course], name: str) -> list[Line]:
     """Steps and values of every stage that measured them."""
+    courses = [course for course in courses if name in course.values]
     finite = [(course, np.isfinite(course.values[name])) for course in courses]
     return [(course.steps[known], course.values[name][known]) for course, known in finite if known.any()]
 
@@ -141,6 +144,27 @@ def _draw_scores(axes: Axes, lines: list[Line]) -> None:
     axes.margins(y=0.18)
 
 
+def _draw_errors(axes: Axes, lines: list[Line]) -> None:
+    """The same with the smallest as the best, from zero up."""
+    for steps, errors in lines:
+        axes.plot(steps, errors, color=BLUE, linewidth=1.5, marker="o", markersize=3.5, clip_on=False)
+    best, step = min(
+        (error, step) for steps, errors in lines for step, error in zip(steps, errors, strict=True)
+    )
+    axes.plot(step, best, "o", color=ORANGE, markersize=6, clip_on=False)
+    axes.annotate(
+        f"{best:.3f}",
+        (step, best),
+        xytext=(0, -13),
+        textcoords="offset points",
+        ha="center",
+        color=ORANGE,
+        fontsize=10,
+        fontweight="bold",
+    )
+    axes.set_ylim(0, 1.1 * max(errors.max() for _, errors in lines) or 1.0)
+
+
 def _draw_learning_rate(axes: Axes, lines: list[Line]) -> None:
     """On a logarithmic scale where one stage is dwarfed by another."""
     peaks = [rates.max() for _, rates in lines]
@@ -165,6 +189,7 @@ def _draw_speed(axes: Axes, lines: list[Line]) -> None:
 _DRAW = {
     "loss": _draw_loss,
     "val_mean_iou": _draw_scores,
+    "val_error": _draw_errors,
     "learning_rate": _draw_learning_rate,
     "images_per_second": _draw_speed,
 }

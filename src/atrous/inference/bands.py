@@ -59,7 +59,9 @@ class Bands:
         self.size = size
         self._rows = Margined(network, size, device)
         height, width = self._rows.padded
-        example = torch.zeros(1, 3, EXAMPLE_SIDE + 2 * network.margin, width, device=device)
+        example = torch.zeros(
+            1, network.num_channels, EXAMPLE_SIDE + 2 * network.margin, width, device=device
+        )
         try:
             self._stream = Stream(computed, example)
         except ConfigError:  # it resizes to a size, or aligns corners
@@ -139,7 +141,7 @@ class TiledImage:
         side = EXAMPLE_SIDE + 2 * network.margin
         self._tiles = Tiles(
             network,
-            torch.zeros(1, 3, side, side),
+            torch.zeros(1, network.num_channels, side, side),
             memory_budget=TILE_MEMORY,
             build=lambda part: engine if part is network else engine.of(part),
         )

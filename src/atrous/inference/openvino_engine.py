@@ -75,7 +75,7 @@ class OpenVINOEngine(Engine):
             line += f" calibrated on {len(self.calibration.used)} images of {self.calibration.folder}"
         return line if self.agreement is None else f"{line}; {self.agreement}"
 
-    def __call__(self, images: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b k y x"]:
+    def __call__(self, images: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b k y x"]:
         """Logits of normalized images, margin included where the network has one; one image after another.
 
         Raises:
@@ -90,7 +90,7 @@ class OpenVINOEngine(Engine):
         """An engine of the same kind for a part of the network."""
         return OpenVINOEngine(part, precision=self.precision, cache=self._cache, calibration=self.calibration)
 
-    def _model_for(self, image: Float32[Tensor, "1 3 h w"]) -> "_Model":
+    def _model_for(self, image: Float32[Tensor, "1 c h w"]) -> "_Model":
         """The model of this size, from memory, from disk, or made."""
         shape = tuple(image.shape)
         if shape not in self._models:
@@ -102,7 +102,7 @@ class OpenVINOEngine(Engine):
         self.agreement = self._models[shape].agreement
         return self._models[shape]
 
-    def _load_or_make(self, image: Float32[Tensor, "1 3 h w"]) -> "_Model":
+    def _load_or_make(self, image: Float32[Tensor, "1 c h w"]) -> "_Model":
         program = export_program(self.network, torch.zeros(image.shape))
         key = program_digest(program, self._key_facts())
         stored = None if self._cache is None else self._cache.load(key)
@@ -119,7 +119,7 @@ class OpenVINOEngine(Engine):
             self._cache.store(key, content, _note_of(model.agreement))
         return model
 
-    def _made(self, program: torch.export.ExportedProgram, image: Float32[Tensor, "1 3 h w"]) -> "_Model":
+    def _made(self, program: torch.export.ExportedProgram, image: Float32[Tensor, "1 c h w"]) -> "_Model":
         """Converted, quantized where asked for, and compiled."""
         graph = self._openvino.convert_model(program)
         graph.reshape(list(image.shape))
@@ -163,7 +163,7 @@ class _Model:
         self.agreement = agreement
         self.request = compiled.create_infer_request()
 
-    def __call__(self, image: Float32[Tensor, "1 3 h w"]) -> Float32[Tensor, "1 k y x"]:
+    def __call__(self, image: Float32[Tensor, "1 c h w"]) -> Float32[Tensor, "1 k y x"]:
         logits = self.request.infer([image.contiguous().numpy()], share_inputs=True, share_outputs=True)[0]
         return torch.from_numpy(logits.copy())  # the next image overwrites the request's own
 

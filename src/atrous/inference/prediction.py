@@ -7,7 +7,8 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from atrous.data.labels import LabelSet
-from atrous.errors import ShapeError
+from atrous.data.quantity import Quantity
+from atrous.errors import ConfigError, ShapeError
 from atrous.ops.resample import upsample_logits
 from atrous.ops.upsample_labels import upsample_labels
 
@@ -17,21 +18,23 @@ class Prediction:
     """What a network says about one image.
 
     Attributes:
-        image: RGB, 0-255, (h, w, 3); or the intensities of a volume (x, y, z).
+        image: RGB, 0-255, (h, w, 3), (h, w, 6) of a pair; or the intensities of a volume (x, y, z).
         scores: Before the softmax, on the grid that `stride` and `center` describe, (k, y, x): the network's
             own cells, or a value a pixel where several views were averaged, or a CRF or the released protocol
             was applied. Of averaged views and of the released protocol they are the log of the probabilities;
             -inf where one is 0.
-        label_set: Names and colors of the k classes.
+        label_set: Names and colors of the k classes; names of the channels of a quantity.
         stride: Pixels from one score to the next.
         center: Pixel on which the first score is centered.
+        quantity: What a regression measures; None where there are classes.
     """
 
-    image: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "x y z"]
+    image: UInt8[np.ndarray, "h w c"] | Float32[np.ndarray, "x y z"]
     scores: Float[Tensor, "k *cells"]
     label_set: LabelSet
     stride: int = 1
     center: float = 0.0
+    quantity: Quantity | None = None
 
     @property
     def logits(self) -> Float[Tensor, "k *pixels"]:
@@ -42,8 +45,27 @@ class Prediction:
         return upsample_logits(self.scores[None], size, stride=self.stride, center=self.center)[0]
 
     @property
+    def values(self) -> Float32[np.ndarray, "k *pixels"]:
+        """What a regression measures at every pixel, in the unit of its quantity.
+
+        The network's outputs are interpolated; where they are logarithms, their exponential is taken after.
+
+        Raises:
+            ConfigError: If the network gives classes.
+        """
+        if self.quantity is None:
+            raise ConfigError("the network gives classes and measures nothing; take label_map or logits")
+        outputs = self.logits.float()
+        return (outputs.exp() if self.quantity.is_log else outputs).cpu().numpy()
+
+    @property
     def label_map(self) -> Int64[np.ndarray, "*pixels"]:
-        """Number of the most probable class at every pixel, the first of equals."""
+        """Number of the most probable class at every pixel, the first of equals.
+
+        Raises:
+            ConfigError: If the network measures a quantity.
+        """
+        self._refuse_quantity()
         if self._is_full:
             return self.scores.argmax(0).cpu().numpy()
         if self.scores.ndim != 3:
@@ -57,8 +79,17 @@ class Prediction:
         return self.stride == 1 and self.center == 0
 
     def probabilities(self) -> Float32[np.ndarray, "k *pixels"]:
-        """Probability of each class at every pixel; they sum to 1 over k."""
+        """Probability of each class at every pixel; they sum to 1 over k.
+
+        Raises:
+            ConfigError: If the network measures a quantity.
+        """
+        self._refuse_quantity()
         return self.logits.float().softmax(0).cpu().numpy()
+
+    def _refuse_quantity(self) -> None:
+        if self.quantity is not None:
+            raise ConfigError(f"the network measures {self.quantity.kind} and gives no classes; take values")
 
     def overlay(self, *, opacity: float = 0.5) -> UInt8[np.ndarray, "h w 3"]:
         """The image under the colors of its labels.

@@ -1,4 +1,4 @@
-"""From an image to a label for every pixel: normalization, margin, network, upsampling, in one place."""
+"""From an image to a label or value of every pixel: normalization, margin, network, upsampling, once."""
 
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -15,6 +15,7 @@ from atrous.checkpoint import load_checkpoint
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import CRF, crf_of, refined
 from atrous.data.labels import LabelSet
+from atrous.data.quantity import Quantity, meaning_of
 from atrous.errors import ConfigError, GeometryError
 from atrous.geometry.program import evaluating
 from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
@@ -41,7 +42,8 @@ class Predictor:
 
     Args:
         network: A checkpoint's path, or a network.
-        label_set: Names and colors; from the checkpoint unless given.
+        label_set: Names and colors of classes, or the quantity of a regression; from the checkpoint unless
+            given.
         device: "auto" takes a GPU where there is one.
         precision: "float32", "bfloat16", or "auto": bfloat16 where the device computes in it. Other than
             float32 it is that of a copy of the weights, made for the first image.
@@ -52,20 +54,22 @@ class Predictor:
             the one that the checkpoint carries, if any.
 
     Attributes:
+        label_set: Names and colors; of a regression the names of its channels.
+        quantity: What a regression measures; None where there are classes.
         crf: The one that is applied; None for none.
         engine: What computes; another one, of `build_engine`, may take its place.
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
         ConfigError: If the label set has another number of classes, or the protocol is unknown, or is
-            "released" with more views than one, or a network that was not published.
+            "released" with more views than one or a network not published; if a regression has CRF or views.
     """
 
     def __init__(
         self,
         network: DenseNetwork | str | Path,
         *,
-        label_set: LabelSet | None = None,
+        label_set: LabelSet | Quantity | None = None,
         device: str = "auto",
         precision: Precision = "float32",
         views: Views = ONE_VIEW,
@@ -75,7 +79,7 @@ class Predictor:
         stored = None
         if isinstance(network, (str, Path)):
             checkpoint = load_checkpoint(Path(network))
-            label_set = label_set or LabelSet.from_dict(checkpoint.labels)
+            label_set = label_set or meaning_of(checkpoint.labels)
             network = network_of(checkpoint, source=str(network))
             stored = crf_of(checkpoint, num_classes=network.num_classes) if crf == "stored" else None
         self.device = pick_device(device)
@@ -85,7 +89,9 @@ class Predictor:
         if isinstance(self.crf, CRFRNN):
             self.crf.to(self.device)
         self.network = network.to(self.device, memory_format=network.memory_format)  # type: ignore[call-overload]
-        self.label_set = label_set or LabelSet.unnamed(network.num_classes)
+        self.quantity = label_set if isinstance(label_set, Quantity) else None
+        names = label_set.label_set if isinstance(label_set, Quantity) else label_set
+        self.label_set = names or LabelSet.unnamed(network.num_classes)
         self.precision: Precision = precision
         self._engine: Engine | None = None
         self._last_parts: Bands | TiledImage | None = None
@@ -98,6 +104,10 @@ class Predictor:
             )
         refuse_protocol(protocol, network, views=views)
         refuse_image_ways(network, views=views, protocol=protocol, has_crf=self.crf is not None)
+        if self.quantity is not None and self.needs_whole:
+            raise ConfigError(
+                f"a CRF, scales and flips are for classes, not {self.quantity.kind}; leave them out"
+            )
 
     @property
     def engine(self) -> Engine:
@@ -113,15 +123,16 @@ class Predictor:
         self._engine, self._last_parts = engine, None
 
     def __call__(self, image: np.ndarray | Image.Image | str | Path) -> Prediction:
-        """Labels, probabilities and overlay of one image; of a volume, labels and probabilities.
+        """Labels, probabilities and overlay of one image; the values of a regression.
 
         Args:
-            image: RGB (h, w, 3) uint8, a Pillow image of any mode, or a file; for a network of volumes,
-                intensities (x, y, z) float32, x to the right, y to the front, z up.
+            image: RGB (h, w, 3) uint8, a Pillow image of any mode, or a file; for a network of pairs, both
+                images as one array (h, w, 6); for one of volumes, which have no overlay, intensities
+                (x, y, z) float32, x to the right, y to the front, z up.
 
         Raises:
             DataError: If the file is no readable image.
-            ShapeError: If the array is no RGB image, or no volume where one is wanted.
+            ShapeError: If the array is no RGB image, or no pair or volume where one is wanted.
         """
         geometry = self.network.geometry
         if self.network.num_axes == 3:
@@ -130,11 +141,11 @@ class Predictor:
             return Prediction(
                 values, cells, self.label_set, stride=geometry.output_stride, center=geometry.center
             )
-        pixels = to_picture(image)
+        pixels = to_picture(image, channels=self.network.num_channels)
         if not self.needs_whole:
             cells = self.scores(pixels)
             return Prediction(
-                pixels, cells, self.label_set, stride=geometry.output_stride, center=geometry.center
+                pixels, cells, self.label_set, geometry.output_stride, geometry.center, self.quantity
             )
         logits = self._logits(pixels)
         if self.crf is not None:
@@ -186,14 +197,14 @@ class Predictor:
             start: The first row whose labels are wanted; what they do not see is not read.
 
         Raises:
-            ConfigError: If there is a CRF, or an image is seen scaled, mirrored or in the authors' tiles.
+            ConfigError: If there is a CRF, a quantity, views, or the authors' tiles.
             GeometryError: If an operator of the network sees the whole image.
             ShapeError: If the image has no such row.
         """
+        if self.quantity:
+            raise ConfigError(f"{self.quantity.kind} has no labels; take the values of an image in memory")
         if self.needs_whole:
-            raise ConfigError(
-                "a CRF, scales, flips and the released protocol see the whole image in memory; leave them out"
-            )
+            raise ConfigError("a CRF, scales, flips, the released protocol see whole images; leave them out")
         parts = self._in_parts(size)
         geometry = self.network.geometry
         upsampler = LabelUpsampler(
@@ -226,7 +237,7 @@ class Predictor:
                 self._last_parts = TiledImage(self.network, engine, size)
         return self._last_parts
 
-    def _with_margin(self, image: Picture) -> Float[Tensor, "1 3 y x"]:
+    def _with_margin(self, image: Picture) -> Float[Tensor, "1 c y x"]:
         """The image as the network wants it."""
         return Margined(self.network, image.shape[:2], self.device).whole(image)
 

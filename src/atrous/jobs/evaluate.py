@@ -11,7 +11,7 @@ from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
-    from atrous.evaluation.metrics import Scores
+    from atrous.jobs.task import AnyScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,10 @@ class EvaluateConfig:
 
     Attributes:
         checkpoint: Made by `atrous train` or `atrous import`.
-        data: Folder of the data set, builtin:scenes, or builtin:cues-40.
+        data: Folder of the data set, or builtin:scenes, builtin:cues-40, builtin:depth, builtin:flow.
         split: Part of it.
-        output: Folder for scores.json, scores.txt and confusion.png; nothing is written without it.
+        output: Folder for scores.json, scores.txt, and confusion.png or, of a regression, errors.png; nothing
+            is written without it.
         inference: How the network is asked.
     """
 
@@ -37,7 +38,7 @@ class EvaluateConfig:
 class EvaluateResult:
     """Scores, ready to show, and the settings of the CRF that was applied, if any."""
 
-    scores: "Scores"
+    scores: "AnyScores"
     crf: dict[str, Any] | None = None
     exit_code: int = 0
 
@@ -46,7 +47,7 @@ class EvaluateResult:
         return {**self.scores.to_dict(), "crf": self.crf}
 
     def to_table(self) -> str:
-        """The scores as text, in percent, and the CRF's settings on a line."""
+        """The scores as text, and the CRF's settings on a line."""
         applied = "" if self.crf is None else f"\nrefined by a CRF: {describe(self.crf)}"
         return f"{self.scores.to_table()}{applied}"
 
@@ -60,34 +61,31 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
         DataError: If the data cannot be read or has other classes.
         OutputError: If the output cannot be written.
     """
-    from atrous.data.open import open_dataset
-    from atrous.evaluation.evaluate import count_each
-    from atrous.evaluation.metrics import Counts, Scores
+    from atrous.jobs.tasks import open_samples, task_of
 
     predictor = config.inference.predictor(config.checkpoint)
-    dataset = open_dataset(config.data, config.split)
-    total = Counts.zeros(predictor.label_set.num_classes)
-    for done, counts in enumerate(count_each(predictor, dataset), start=1):
+    task = task_of(predictor.quantity or predictor.label_set)
+    dataset = open_samples(config.data, config.split, task=task.name)
+    total = task.zeros()
+    for done, counts in enumerate(task.count_each(predictor, dataset), start=1):
         total += counts
         is_plain = config.inference.precision == "float32" and config.inference.engine != "openvino"
         message = "" if is_plain or done < len(dataset) else f"computed by {predictor.engine.description}"
         yield Progress(done, len(dataset), f"evaluate {config.split}", message=message)
-    scores = Scores.from_counts(total, names=predictor.label_set.names)
+    scores = task.score(total)
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     result = EvaluateResult(scores, crf)
     if config.output is not None:
-        _write(config.output, result, predictor.label_set.names)
+        _write(config.output, result)
+        task.draw_errors(config.output, scores, predictor, dataset)
     return result
 
 
-def _write(folder: Path, result: EvaluateResult, names: tuple[str, ...]) -> None:
-    """Scores as JSON and text, and the confusion matrix as a picture."""
+def _write(folder: Path, result: EvaluateResult) -> None:
+    """Scores as JSON and text."""
     import json
 
-    from atrous.figures.canvas import save_figure
-    from atrous.figures.confusion import draw_confusion_matrix
     from atrous.files import write_text
 
     write_text(folder / "scores.json", json.dumps(result.to_dict(), indent=1) + "\n")
     write_text(folder / "scores.txt", result.to_table() + "\n")
-    save_figure(folder / "confusion.png", draw_confusion_matrix(result.scores.confusion_matrix, names))

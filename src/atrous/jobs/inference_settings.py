@@ -90,6 +90,10 @@ class InferenceSettings:
             sizes_repeat=sizes_repeat,
             calibration=self.calibration,
         )
+        if self.crf and predictor.quantity is not None:
+            raise ConfigError(
+                f"a CRF refines classes, and {predictor.quantity.kind} has none; leave out --crf"
+            )
         if self.crf and predictor.crf is None:
             predictor.crf = DenseCRF()
         return predictor

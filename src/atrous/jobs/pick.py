@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from atrous.data.quantity import MeasuredSamples, Quantity
 from atrous.data.samples import Samples
 from atrous.inference.machine import autocast, pick_device
 from atrous.jobs.train import TrainConfig
@@ -20,6 +21,11 @@ LEAST_STEPS = 100
 SHARES = {"front_end": 0.7, "context": 0.15, "joint": 0.15}  # of all steps
 LOOKED_AT = 16  # samples
 SMALL = 1_000_000  # parameters
+LOSSES = {
+    "cross_entropy+lovasz": "loss cross_entropy+lovasz: the second part looks after classes with few pixels",
+    "silog": "loss silog: depth counts by its ratio, and less by the scale of a whole image",
+    "l1": "loss l1: motion in pixels, without weighing large errors more",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Situation:
         on_gpu: Whether a GPU computes.
         pretrained: Whether starting weights are given.
         minutes: Time the training may take.
+        quantity: What is measured, in a regression.
     """
 
     num_samples: int
@@ -39,6 +46,7 @@ class Situation:
     on_gpu: bool
     pretrained: bool
     minutes: float
+    quantity: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +57,10 @@ class Choice:
     reasons: tuple[str, ...]
 
 
-def look_at(dataset: Samples, config: TrainConfig) -> Situation:
+def look_at(dataset: Samples | MeasuredSamples, config: TrainConfig) -> Situation:
     """The situation, from a few samples and the machine."""
     indices = np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).round().astype(int)
-    sizes = np.array([dataset[int(index)].labels.shape for index in indices])
+    sizes = np.array([dataset[int(index)].image.shape[:2] for index in indices])
     height, width = np.median(sizes, axis=0).astype(int)
     return Situation(
         num_samples=len(dataset),
@@ -60,6 +68,7 @@ def look_at(dataset: Samples, config: TrainConfig) -> Situation:
         on_gpu=pick_device(config.device).type != "cpu",
         pretrained=config.init is not None,
         minutes=config.minutes,
+        quantity=dataset.quantity if isinstance(dataset, MeasuredSamples) else None,
     )
 
 
@@ -67,15 +76,21 @@ def pick(config: TrainConfig, situation: Situation, *, num_classes: int) -> Choi
     """Network (unless the config names one), crop, batch, schedule and steps."""
     name, why = (config.network, "as you asked") if config.network else _pick_network(situation)
     picked = replace(config, network=name)
+    channels = situation.quantity.in_channels if situation.quantity else 3
     network = build_network(
-        name, num_classes=num_classes, backbone=config.backbone, context_module=config.context_module
+        name,
+        num_classes=num_classes,
+        in_channels=channels,
+        backbone=config.backbone,
+        context_module=config.context_module,
     )
     largest = LARGEST_CROP["gpu" if situation.on_gpu else "cpu"]
     height, width = (min(largest, -(-side // 8) * 8) for side in situation.image_size)
     batch_size = 8 if situation.on_gpu or network.num_parameters() < SMALL else 2
-    seconds = seconds_per_step(network, config, (batch_size, 3, height, width))
+    seconds = seconds_per_step(network, config, (batch_size, channels, height, width))
     most = MOST_EPOCHS * situation.num_samples // batch_size
     num_steps = max(LEAST_STEPS, min(int(situation.minutes * 60 / seconds), most))
+    loss = _pick_loss(situation.quantity)
     sizes = f"{situation.image_size[0]} x {situation.image_size[1]}"
     reasons = (
         f"network {name}: {why}",
@@ -83,13 +98,22 @@ def pick(config: TrainConfig, situation: Situation, *, num_classes: int) -> Choi
         f"{num_steps} steps of {batch_size} crops, at least {LEAST_STEPS}: a step takes {seconds:.2f} s on "
         f"this machine, {situation.minutes:g} minutes are allowed (--minutes), and {situation.num_samples} "
         f"images are worth {MOST_EPOCHS} epochs at most",
-        "loss cross_entropy+lovasz: the second part looks after classes with few pixels",
+        LOSSES[loss],
     )
     first = _first_stage(num_steps, batch_size, (height, width), pretrained=situation.pretrained)
+    first = replace(first, loss=loss)
     return Choice(_with_stages(picked, first, has_context=isinstance(network, DilatedNet)), reasons)
 
 
+def _pick_loss(quantity: Quantity | None) -> str:
+    if quantity is None:
+        return "cross_entropy+lovasz"
+    return "silog" if quantity.is_log else "l1"
+
+
 def _pick_network(situation: Situation) -> tuple[str, str]:
+    if situation.quantity is not None:
+        return "compact_regressor", "its context module works on features, so one or two values may pass"
     if not situation.pretrained:
         return (
             "compact_context",

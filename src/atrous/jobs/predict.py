@@ -1,4 +1,4 @@
-"""Label every pixel of images, GeoTIFFs and volumes: files, folders, globs, buckets."""
+"""Label or measure every pixel of images, GeoTIFFs and volumes: files, folders, globs, buckets."""
 
 import signal
 from collections.abc import Generator, Sequence
@@ -18,10 +18,10 @@ from atrous.inference.work import Outcome, Part, Work
 from atrous.jobs.crf_settings import settings_of
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.interrupt import Wish, listen
-from atrous.jobs.predict_kinds import sizes_repeat, work_on
+from atrous.jobs.predict_kinds import sizes_repeat, works_on
 from atrous.jobs.predict_plan import plan_outputs
 from atrous.jobs.predict_result import Failures, PredictResult
-from atrous.jobs.predict_resume import done_before, note_on
+from atrous.jobs.predict_resume import done_before, note_on, stored_quantity
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ class PredictConfig:
         checkpoint: Made by `atrous train` or `atrous import`.
         output: Folder or URL for the label maps, NAME.png of the image's size with the classes' colors
             (NAME.tif on the same grid of a GeoTIFF, NAME.nii.gz of a volume), and the overlays,
-            NAME.overlay.jpg; files of a folder keep their place in it. Images that fail are listed in
-            failures.jsonl.
+            NAME.overlay.jpg; files of a folder keep their place in it. Depth becomes NAME.tif, float32, and
+            motion from an image to the next NAME.flo, with their colors in NAME.png. Images that fail are
+            listed in failures.jsonl.
         overlay: The image under the colors of its labels is written too; --no-overlay leaves it out.
         opacity: Of the colors in the overlay, 0-1.
         save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
@@ -106,8 +107,11 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         StoppedError: After Ctrl-C; what was begun is finished, --resume goes on.
     """
     output = place_of(config.output)
+    quantity = stored_quantity(config.checkpoint)
+    if quantity is not None and config.inference.precision == "auto":  # in bfloat16 a value has 8 bits
+        config = replace(config, inference=replace(config.inference, precision="float32"))
     note = note_on(config.checkpoint, config.inference, opacity=config.opacity, **_ways(config))
-    works = [work_on(plan, config, note=note) for plan in plan_outputs(config.images, output)]
+    works = works_on(plan_outputs(config.images, output), config, note=note, quantity=quantity)
     done = done_before(works, output, note=note, resume=config.resume, overwrite=config.overwrite)
     todo = [work for work in works if work.source not in done]
     if config.resume:
@@ -145,6 +149,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         skipped=tuple(work.source for work in works if work.source in done),
         crf=crf,
         engine=told,
+        kind="" if quantity is None else quantity.kind,
     )
 
 

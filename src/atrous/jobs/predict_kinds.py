@@ -1,14 +1,17 @@
-"""Which kind of work an input is: an image, a raster, a volume; and what its label map is called."""
+"""Which kind of work an input is: an image, a raster, a volume, a pair; and what its results are called."""
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from atrous.data.image_header import ImageHeader, read_header
+from atrous.data.quantity import Quantity
 from atrous.data.volume_names import is_volume
+from atrous.errors import ConfigError, DataError
 from atrous.inference.image_work import ImageWork
 from atrous.inference.raster_work import RasterWork
+from atrous.inference.value_work import ENDINGS, ValueWork
 from atrous.inference.volume_work import VolumeWork
 from atrous.inference.work import Work
 from atrous.jobs.predict_plan import Plan
@@ -23,6 +26,49 @@ LONGEST_JPEG = 65_500
 """Pixels of a side that a JPEG, as which overlays are written, can have."""
 
 _TIFF = (".tif", ".tiff")
+
+
+def works_on(
+    plans: Sequence[Plan], config: "PredictConfig", *, note: str, quantity: Quantity | None
+) -> list[Work]:
+    """What is to be done for all inputs, by what the network gives: labels, or a quantity.
+
+    Motion is from each image to the next one in its folder.
+
+    Raises:
+        ConfigError: If settings of labels are given for a quantity.
+        DataError: If there is no pair of images for motion, or a GeoTIFF or volume for a quantity.
+    """
+    if quantity is None:
+        return [work_on(plan, config, note=note) for plan in plans]
+    if config.save_probabilities or config.bands or config.span is not None:
+        names = "save_probabilities, bands and span"
+        raise ConfigError(f"{names} are for labels, and the network gives {quantity.kind}; leave them out")
+    for plan in plans:
+        is_placed = isinstance(plan.image, Path) and read_header(plan.image).is_placed
+        if is_placed or is_volume(str(plan.image)):
+            raise DataError(
+                f"{plan.image} is a volume or lies on a map, and {quantity.kind} is written of plain images "
+                "only; save it as PNG"
+            )
+    first, last = 0, quantity.num_images
+    groups = [plans[first + number : last + number] for number in range(len(plans) - last + 1)]
+    works = [
+        ValueWork(
+            tuple(plan.image for plan in group),
+            group[0].label_map(".png"),
+            group[0].label_map(ENDINGS[quantity.kind]),
+            quantity,
+            note,
+        )
+        for group in groups
+        if len({PurePath(plan.image).parent for plan in group}) == 1
+    ]
+    if not works:
+        raise DataError(
+            "motion is from one image to the next in its folder, and no folder has two; give frames in order"
+        )
+    return list(works)
 
 
 def work_on(plan: Plan, config: "PredictConfig", *, note: str) -> Work:

@@ -10,7 +10,11 @@ from atrous.data.places import Place, join, remove_at, write_text_at
 from atrous.jobs.crf_settings import describe
 
 FAILURES = "failures.jsonl"
-_LABEL_MAPS = (".png", ".tif", ".gz")
+_RESULTS = {  # what a result is called, and how its file ends
+    "": ("label map", (".png", ".tif", ".gz")),
+    "depth": ("depth map", (".tif",)),
+    "flow": ("flow field", (".flo",)),
+}
 NAMED = 5  # failed files named in the table
 SAVE_EVERY = 1.0  # s, at most: a set of nothing but broken files must not write a file for each
 
@@ -25,6 +29,7 @@ class PredictResult:
         skipped: Images whose results were there already.
         crf: Settings of the one that was applied, if any.
         engine: What computed, in words; empty where nothing was left to do, or workers did it.
+        kind: depth or flow, where that was measured; empty of labels.
     """
 
     written: tuple[Place, ...]
@@ -32,6 +37,7 @@ class PredictResult:
     skipped: tuple[Place, ...] = ()
     crf: dict[str, Any] | None = None
     engine: str = ""
+    kind: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -50,8 +56,9 @@ class PredictResult:
 
     def to_table(self) -> str:
         """How many, where, and what failed."""
-        maps = [path for path in self.written if PurePath(path).suffix in _LABEL_MAPS]
-        lines = [f"{_count(maps, 'label map')} written"]
+        name, endings = _RESULTS[self.kind]
+        maps = [path for path in self.written if PurePath(path).suffix in endings]
+        lines = [f"{_count(maps, name)} written"]
         if maps:
             lines[0] += f", the first is {maps[0]}"
         if self.skipped:

@@ -10,6 +10,7 @@ from typing import Any
 from atrous.data.label_volume import stored_note as stored_in_volume
 from atrous.data.notes import NOTE_WITHIN, read_note
 from atrous.data.places import Place, existing, read_heads
+from atrous.data.quantity import Quantity, meaning_of
 from atrous.data.volume_names import is_volume
 from atrous.errors import OutputError
 from atrous.inference.label_files import stored_note as stored_in_geotiff
@@ -33,6 +34,19 @@ def note_on(checkpoint: Path, inference: InferenceSettings, **more: Any) -> str:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     settings = {name: value for name, value in asdict(inference).items() if name not in SAME_LABELS}
     return json.dumps({"checkpoint": digest, **settings, **more}, default=str)
+
+
+def stored_quantity(checkpoint: Path) -> Quantity | None:
+    """What the network of a checkpoint measures; None if it gives classes.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read, or measures what this version does not know.
+    """
+    from atrous.checkpoint import load_header
+
+    labels = load_header(checkpoint).get("labels")
+    meaning = meaning_of(labels) if isinstance(labels, dict) and "quantity" in labels else None
+    return meaning if isinstance(meaning, Quantity) else None
 
 
 def done_before(

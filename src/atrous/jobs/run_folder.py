@@ -16,18 +16,17 @@ import io
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
 from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
-from atrous.evaluation.metrics import Scores
 from atrous.files import write_atomically, write_text
+from atrous.jobs.task import AnyScores
+from atrous.jobs.tasks import scores_of
 from atrous.models.contract import Normalization, normalization_of
 from atrous.models.window import Window
 
@@ -46,6 +45,7 @@ class Row:
         images_per_second: Of all processes, validation left out.
         waiting: Share of the time spent waiting for data.
         val_mean_iou: Where this step was validated.
+        val_error: The same of a regression: absolute relative error of depth, end-point error of flow.
     """
 
     step: int
@@ -55,6 +55,7 @@ class Row:
     images_per_second: float
     waiting: float
     val_mean_iou: float | None = None
+    val_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,12 @@ class Position:
     stage: str
     step: int
     rows: tuple[Row, ...] = ()
-    scores: Mapping[str, Scores] = field(default_factory=dict)
+    scores: Mapping[str, AnyScores] = field(default_factory=dict)
 
     @property
-    def best_mean_iou(self) -> float | None:
+    def best(self) -> AnyScores | None:
         """Best on validation in this stage; None before the first."""
-        return self.scores[self.stage].mean_iou if self.stage in self.scores else None
+        return self.scores.get(self.stage)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -91,7 +92,7 @@ class Position:
     def from_dict(cls, fields: dict[str, Any]) -> "Position":
         """The inverse of `to_dict`."""
         rows = tuple(Row(**row) for row in fields["rows"])
-        scores = {stage: _scores(entry) for stage, entry in fields["scores"].items()}
+        scores = {stage: scores_of(entry) for stage, entry in fields["scores"].items()}
         return cls(fields["stage"], fields["step"], rows, scores)
 
 
@@ -227,10 +228,3 @@ class RunFolder:
         from atrous.figures.curves import draw_curves, read_log
 
         save_figure(self.path / "curves.png", draw_curves(read_log(self.path / "log.csv")))
-
-
-def _scores(fields: dict[str, Any]) -> Scores:
-    """The inverse of `Scores.to_dict`."""
-    matrix = np.array(fields["confusion_matrix"], np.int64)
-    stored = {item.name: fields[item.name] for item in dataclass_fields(Scores)}
-    return Scores(**stored | {"absent_classes": tuple(fields["absent_classes"]), "confusion_matrix": matrix})

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 
 from atrous.crf.rnn import CRFRNN
+from atrous.data.labels import LabelSet
 from atrous.errors import ConfigError
 from atrous.jobs.auxiliary_training import WithAuxiliary
 from atrous.jobs.crf_training import RefinedNetwork
+from atrous.jobs.segmentation_task import Segmentation
+from atrous.jobs.task import Loss, Task
 from atrous.jobs.train import STAGES, TrainConfig
 from atrous.jobs.training_data import augmentation_of
 from atrous.jobs.volume_examples import volume_augmentation_of
@@ -16,7 +19,6 @@ from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, LogitGeometry
 from atrous.models.dilated_net import DilatedNet
 from atrous.ops.resample import upsample_logits
 from atrous.training.loop import Rule
-from atrous.training.losses import build_loss
 from atrous.training.optimizers import build_optimizer
 from atrous.training.schedule import learning_rate_factor
 from atrous.training.settings import Stage
@@ -50,13 +52,26 @@ class StagePlan:
 
 
 def plan_stages(
-    config: TrainConfig, network: DenseNetwork, class_weights: Tensor | None, crf: CRFRNN | None = None
+    config: TrainConfig,
+    network: DenseNetwork,
+    class_weights: Tensor | None,
+    crf: CRFRNN | None = None,
+    *,
+    task: Task | None = None,
 ) -> list[StagePlan]:
     """The stages that the recipe asks for, in order; the CRF is for the last of them.
 
+    Args:
+        config: Of the run.
+        network: What they train.
+        class_weights: For the losses that take them.
+        crf: For the last stage.
+        task: It has the losses; that of unnamed classes unless given.
+
     Raises:
-        ConfigError: If there is none, or one does not fit the network.
+        ConfigError: If there is none, or one does not fit the network or the task.
     """
+    task = task or Segmentation(LabelSet.unnamed(network.num_classes))
     if not config.stages:
         raise ConfigError("no stage has any steps; set num_steps of front_end, context, joint or crf_rnn")
     plans: list[StagePlan] = []
@@ -64,7 +79,7 @@ def plan_stages(
         first_step = sum(earlier.stage.num_steps for earlier in plans)
         try:
             own = crf if name == "crf_rnn" else None
-            plans.append(_plan(name, config, _parts(network, name, own), class_weights, first_step))
+            plans.append(_plan(name, config, _parts(network, name, own), first_step, task, class_weights))
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from error
     return plans
@@ -74,8 +89,9 @@ def _plan(
     name: str,
     config: TrainConfig,
     parts: tuple[DenseNetwork, nn.Module],
-    class_weights: Tensor | None,
     first_step: int,
+    task: Task,
+    class_weights: Tensor | None,
 ) -> StagePlan:
     subject, module = parts
     stage = _without_idle_heads(config.stages[name], module)
@@ -96,10 +112,12 @@ def _plan(
     new_layers = module.new_layers() if whole else ("",)
     build_optimizer(module, stage, new_layers=new_layers)  # refuses prefixes that match nothing
     (augmentation_of if subject.num_axes == 2 else volume_augmentation_of)(stage)  # and this what cannot be
-    objective, schedule = _objective(stage, geometry, class_weights), _schedule(stage)
+    loss = task.build_loss(stage, class_weights)
+    objective = _objective(stage, geometry, loss)
     if isinstance(module, WithAuxiliary):
-        beside = _objective(stage, module.network.auxiliary_geometry, class_weights)
+        beside = _objective(stage, module.network.auxiliary_geometry, loss)
         objective = _joint_objective(objective, beside, weight=stage.auxiliary_weight)
+    rule = Rule(objective, _schedule(stage), stage.accumulate, config.seed, task.count_valid)
     return StagePlan(
         name=name,
         stage=stage,
@@ -108,7 +126,7 @@ def _plan(
         subject=subject,
         module=module,
         new_layers=new_layers,
-        rule=Rule(objective, schedule, accumulate=stage.accumulate, seed=config.seed),
+        rule=rule,
         crf=module.crf if isinstance(module, RefinedNetwork) else None,
     )
 
@@ -145,17 +163,14 @@ def _schedule(stage: Stage) -> Callable[[int], float]:
     )
 
 
-def _objective(
-    stage: Stage, geometry: LogitGeometry, class_weights: Tensor | None
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The stage's loss where its labels lie: on its own cells, or on logits upsampled to the labels' grid."""
-    loss = build_loss(stage.loss, class_weights=class_weights if stage.class_weights != "none" else None)
+def _objective(stage: Stage, geometry: LogitGeometry, loss: Loss) -> Loss:
+    """The stage's loss where its targets lie: on its own cells, or on outputs upsampled to their grid."""
     stride, center = geometry.output_stride / stage.loss_stride, geometry.center / stage.loss_stride
 
-    def objective(logits: Tensor, labels: Tensor) -> Tensor:
+    def objective(outputs: Tensor, targets: Tensor) -> Tensor:
         if stage.loss_stride != geometry.output_stride:
-            logits = upsample_logits(logits, labels.shape[1:], stride=stride, center=center)
-        return loss(logits, labels)
+            outputs = upsample_logits(outputs, targets.shape[-2:], stride=stride, center=center)
+        return loss(outputs, targets)
 
     return objective
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from atrous.errors import ConfigError
 from atrous.jobs.run_folder import Row
 
-MEASURES = ("loss", "learning_rate", "images_per_second", "waiting", "val_mean_iou")
+MEASURES = ("loss", "learning_rate", "images_per_second", "waiting", "val_mean_iou", "val_error")
 
 
 @contextmanager

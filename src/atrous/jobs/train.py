@@ -12,7 +12,7 @@ from atrous.jobs.progress import Job, Progress, drain
 from atrous.training.settings import Stage
 
 if TYPE_CHECKING:
-    from atrous.evaluation.metrics import Scores
+    from atrous.jobs.task import AnyScores
 
 STAGES = ("front_end", "context", "joint", "crf_rnn")
 
@@ -24,7 +24,8 @@ class TrainConfig:
     Without a recipe or a network, both are picked for the data and this machine, said, and saved.
 
     Attributes:
-        data: Folder of the data set, builtin:scenes, or builtin:cues-40.
+        data: Folder of the data set, or builtin:scenes, builtin:cues-40, builtin:depth, builtin:flow.
+        task: segmentation, or regression: of depth or optical flow; a built-in set says it itself.
         output: Folder of the run: checkpoints, curves, log, the recipe as used.
         network: Name in the catalog (`atrous models`); empty picks one.
         backbone: What the network stands on, where it can be chosen: vgg16, resnet50, mobilenet_v2, ...,
@@ -53,6 +54,7 @@ class TrainConfig:
     HAS_RECIPES: ClassVar[bool] = True
 
     data: Annotated[Positional[Path | None], arg(metavar="DATA")] = None
+    task: Literal["segmentation", "regression"] = "segmentation"
     output: Annotated[Path, arg(aliases=("-o",))] = Path("runs/train")
     network: str = ""
     backbone: str = ""
@@ -102,12 +104,13 @@ class TrainResult:
     """
 
     checkpoint: Path
-    scores: "dict[str, Scores]"
+    scores: "dict[str, AnyScores]"
     exit_code: int = 0
 
     def to_table(self) -> str:
-        """Mean IoU by stage, and where the network is."""
-        lines = [f"{name:<10} {100 * scores.mean_iou:5.1f}  mean IoU" for name, scores in self.scores.items()]
+        """The score that decides by stage, and where the network is."""
+        figures = [(name, *scores.headline) for name, scores in self.scores.items()]
+        lines = [f"{name:<10} {text:>5}  {measure}" for name, measure, text in figures]
         return "\n".join([*lines, f"network: {self.checkpoint}"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -149,7 +152,7 @@ def run(config: TrainConfig) -> Job[TrainResult]:
             raise ConfigError(
                 "no data given; give the folder of a data set, or --resume with the --output of a run"
             )
-        config = yield from _check(config)
+        config = yield from _check(_with_task(config))
         if not config.stages:
             config, reasons = yield from _pick(config)
     from atrous.jobs.training_run import train_network  # heavy, and mistakes are told before
@@ -174,17 +177,31 @@ def _resumed(config: TrainConfig, saved: TrainConfig) -> TrainConfig:
     return replace(saved, output=config.output, data=config.data or saved.data, resume=True)
 
 
+def _with_task(config: TrainConfig) -> TrainConfig:
+    """The config with the task that a built-in set of measured values implies."""
+    from atrous.data.open_measured import is_made_measured
+
+    return replace(config, task="regression") if is_made_measured(config.data) else config
+
+
 def _check(config: TrainConfig) -> Job[TrainConfig]:
     """The config, with a validation split that the data have, or none; refuses data with mistakes."""
     from atrous.data.builtin import is_builtin
     from atrous.data.check import VAL, refuse_mistakes
-    from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, splits
+    from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, open_dataset, splits
+    from atrous.data.open_measured import holds_measured, open_measured
 
     data = config.data
     assert data is not None
+    is_regression = config.task == "regression"
+    open_split = open_measured if is_regression else open_dataset
     if is_builtin(data):  # made, not read
+        open_split(data, config.train_split)
         return config
-    if (config.train_split, config.val_split) == (FOLDED, VAL) and holds_out_a_fold(data):
+    if is_regression != holds_measured(data):
+        open_split(data, config.train_split)  # says what is missing for the task
+    is_usual = (config.train_split, config.val_split) == (FOLDED, VAL) and not is_regression
+    if is_usual and holds_out_a_fold(data):
         yield Progress(
             0, 0, "check", message=f'{data} has no split "{VAL}": a fifth of "{FOLDED}" is held out, "{FOLD}"'
         )
@@ -194,15 +211,17 @@ def _check(config: TrainConfig) -> Job[TrainConfig]:
             0, 0, "check", message=f'{data} has no split "{VAL}": training goes without validation'
         )
         config = replace(config, val_split="")
-    refuse_mistakes(data, splits=(config.train_split, config.val_split))
+    is_regression = config.task == "regression"
+    refuse_mistakes(data, splits=(config.train_split, config.val_split), measured=is_regression)
     return config
 
 
 def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
     """The config with all that was left open chosen for the data and this machine; says what and why."""
-    from atrous.data.open import open_dataset
+    from atrous.data.quantity import MeasuredSamples
     from atrous.jobs.pick import look_at, pick
     from atrous.jobs.pick_volumes import pick_for_volumes
+    from atrous.jobs.tasks import open_samples
 
     assert config.data is not None
     for name in STAGES:
@@ -210,8 +229,8 @@ def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
             raise ConfigError(
                 f"{name} has settings but no steps; set its num_steps, or leave all stages to be picked"
             )
-    dataset = open_dataset(config.data, config.train_split)
-    if dataset[0].spacing:
+    dataset = open_samples(config.data, config.train_split, task=config.task)
+    if not isinstance(dataset, MeasuredSamples) and dataset[0].spacing:
         choice = pick_for_volumes(config, dataset)
     else:
         choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)

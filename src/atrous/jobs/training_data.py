@@ -8,6 +8,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from atrous.data.loader import Batch, load_batches
+from atrous.data.quantity import MeasuredSamples
 from atrous.data.samples import Samples
 from atrous.data.transforms import Augmentation
 from atrous.errors import ConfigError
@@ -45,9 +46,15 @@ def batch_numbers(stage: Stage, start: int, fabric: Fabric) -> range:
 
 
 def image_examples(
-    dataset: Samples, network: DenseNetwork, stage: Stage, *, fabric: Fabric, seed: int, start: int
+    dataset: Samples | MeasuredSamples,
+    network: DenseNetwork,
+    stage: Stage,
+    *,
+    fabric: Fabric,
+    seed: int,
+    start: int,
 ) -> Iterator[Example]:
-    """Normalized crops (b, 3, H, W), margin included, and the labels that count."""
+    """Normalized crops (b, c, H, W), margin included, and the labels or values that count."""
     batches = load_batches(
         dataset,
         augmentation_of(stage),
@@ -62,7 +69,13 @@ def image_examples(
 
 
 def score_examples(
-    dataset: Samples, front_end: DenseNetwork, stage: Stage, *, fabric: Fabric, seed: int, start: int
+    dataset: Samples | MeasuredSamples,
+    front_end: DenseNetwork,
+    stage: Stage,
+    *,
+    fabric: Fabric,
+    seed: int,
+    start: int,
 ) -> Iterator[Example]:
     """The frozen front end's logits of augmented crops, and the labels that count."""
     front_end.eval()

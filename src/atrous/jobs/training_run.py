@@ -13,8 +13,8 @@ from torch import Tensor
 
 from atrous.config import to_toml
 from atrous.data.labels import LabelSet
-from atrous.data.open import open_dataset
 from atrous.data.order import in_order_of, ordered_like
+from atrous.data.quantity import MeasuredSamples
 from atrous.data.samples import Samples
 from atrous.errors import CheckpointError, ConfigError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
@@ -24,6 +24,8 @@ from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.run_folder import Position, Row, RunFolder, State
 from atrous.jobs.stage_plan import StagePlan, plan_stages
+from atrous.jobs.task import AnySamples, Task
+from atrous.jobs.tasks import meaning_of_samples, open_samples, task_of
 from atrous.jobs.tensorboard import tensorboard_events
 from atrous.jobs.train import STAGES, TrainConfig, TrainResult
 from atrous.jobs.training_stage import Bench, StageRun
@@ -43,9 +45,11 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     known = state.label_set if state else starting_classes(config.init)
     train_set = _samples(config, config.train_split, known)
     val_set = _samples(config, config.val_split, train_set.label_set) if config.val_split else None
+    task = task_of(meaning_of_samples(train_set))
     fabric = launch(config)
     config = fabric.broadcast(config)  # a picked recipe depends on the speed that each process measured
-    network, start = _start_network(config, train_set, state)
+    network, start = _start_network(config, train_set, state, task)
+    task.refuse(config, network)
     _refuse_other_axes(network, train_set, config)
     given = None if state else starting_checkpoint(config.init, label_set=train_set.label_set)
     crf = start_crf(config, checkpoint=given, num_classes=network.num_classes, state=state)
@@ -59,8 +63,9 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     network = network.to(fabric.device)
     class_weights = None
     if any(stage.class_weights == "median_frequency" for stage in config.stages.values()):
+        assert not isinstance(train_set, MeasuredSamples)  # the task has refused them
         class_weights = yield from frequency_weights(train_set)
-    plans = plan_stages(config, network, class_weights, crf)
+    plans = plan_stages(config, network, class_weights, crf, task=task)
     if not config.resume and fabric.is_global_zero:
         folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
     position = state.position if state else Position(plans[0].name, 0)
@@ -102,10 +107,12 @@ def _leave_processes() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _samples(config: TrainConfig, split: str, known: LabelSet | None) -> Samples:
+def _samples(config: TrainConfig, split: str, known: LabelSet | None) -> AnySamples:
     """A split, in the order of the classes that the run or its starting weights know, if it has the same."""
     assert config.data is not None
-    samples = open_dataset(config.data, split)
+    samples = open_samples(config.data, split, task=config.task)
+    if isinstance(samples, MeasuredSamples):  # its channels have one order
+        return samples
     if known is not None and config.resume:
         return in_order_of(samples, known)
     ordered = ordered_like(samples.label_set, known) if known is not None else None
@@ -113,7 +120,7 @@ def _samples(config: TrainConfig, split: str, known: LabelSet | None) -> Samples
 
 
 def _start_network(
-    config: TrainConfig, train_set: Samples, state: State | None
+    config: TrainConfig, train_set: AnySamples, state: State | None, task: Task
 ) -> tuple[DenseNetwork, Start | None]:
     """The network with the weights it starts from: the seed's, the given file's, or the resumed run's."""
     torch.manual_seed(config.seed)
@@ -121,6 +128,7 @@ def _start_network(
         config.network,
         num_classes=train_set.label_set.num_classes,
         backbone=config.backbone,
+        in_channels=task.in_channels,
         context_module=config.context_module,
         noise=config.noise,
     )
@@ -139,9 +147,9 @@ def _start_network(
     return network.to(memory_format=network.memory_format), start  # type: ignore[call-overload]
 
 
-def _refuse_other_axes(network: DenseNetwork, train_set: Samples, config: TrainConfig) -> None:
+def _refuse_other_axes(network: DenseNetwork, train_set: AnySamples, config: TrainConfig) -> None:
     """Nothing, if the network takes what the data set holds."""
-    axes = train_set[0].labels.ndim
+    axes = 2 if isinstance(train_set, MeasuredSamples) else train_set[0].labels.ndim
     if axes != network.num_axes:
         kinds = {2: "images", 3: "volumes"}
         raise ConfigError(

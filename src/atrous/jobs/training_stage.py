@@ -10,13 +10,14 @@ from lightning_fabric import Fabric
 
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import store_crf, with_crf
-from atrous.data.samples import Samples
 from atrous.errors import StoppedError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.run_folder import Position, Row, RunFolder, State
 from atrous.jobs.stage_plan import StagePlan
+from atrous.jobs.task import AnySamples, AnyScores, Task
+from atrous.jobs.tasks import meaning_of_samples, task_of
 from atrous.jobs.train import TrainConfig
 from atrous.jobs.training_data import cached_examples, image_examples, score_examples
 from atrous.jobs.validation import validate
@@ -38,12 +39,17 @@ class Bench:
     config: TrainConfig
     fabric: Fabric
     network: DenseNetwork
-    train_set: Samples
-    val_set: Samples | None
+    train_set: AnySamples
+    val_set: AnySamples | None
     folder: RunFolder
     wish: Wish
     log: Callable[[Row], None]
     crf: CRFRNN | None = None
+
+    @property
+    def task(self) -> Task:
+        """That of the data."""
+        return task_of(meaning_of_samples(self.train_set))
 
 
 class StageRun:
@@ -90,11 +96,11 @@ class StageRun:
                 self.position = replace(self.position, step=update.step)
                 if finished and self.average is not None:
                     adopt_(self.plan.module, self.average)
-                mean_iou = None
+                scores = None
                 if validated := finished or _due(self.bench.config.validate_every, update.step):
-                    mean_iou = yield from self._validate()
+                    scores = yield from self._validate()
                 if validated or update.step % LOG_EVERY == 0:
-                    self._log(recent, mean_iou)
+                    self._log(recent, scores)
                     recent = []
                 if validated or signal or _due(self.bench.config.save_every, update.step):
                     self._save(draw=validated or signal != 0)
@@ -124,14 +130,14 @@ class StageRun:
         if plan.name == "context" and isinstance(subject, DilatedNet):
             return score_examples(data, subject.front_end, stage, fabric=fabric, seed=seed, start=start)
         examples = image_examples if subject.num_axes == 2 else volume_examples
-        return examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
+        return examples(data, subject, stage, fabric=fabric, seed=seed, start=start)  # type: ignore[arg-type]
 
     def _fill_cache(self) -> Job[None]:
         """Have the front end's scores on disk before the context module needs them."""
         bench, stage, subject = self.bench, self.plan.stage, self.plan.subject
         if self.plan.name != "context" or not isinstance(subject, DilatedNet) or not can_cache(stage):
             return
-        self.cache = ScoreCache.of(subject.front_end, bench.train_set, bench.folder.scores)
+        self.cache = ScoreCache.of(subject.front_end, bench.train_set, bench.folder.scores)  # type: ignore[arg-type]
         if bench.fabric.is_global_zero:
             device, precision = str(bench.fabric.device), bench.config.precision
             for progress in self.cache.fill(
@@ -144,7 +150,7 @@ class StageRun:
         if signal := self._signal():
             raise self._stopped(signal)
 
-    def _validate(self) -> Job[float | None]:
+    def _validate(self) -> Job[AnyScores | None]:
         """Score the network, averaged where the stage wants that, and keep the best of the stage."""
         bench, position = self.bench, self.position
         with averaged(self.plan.module, self.average):
@@ -158,16 +164,16 @@ class StageRun:
                 precision=bench.config.precision,
                 crf=self.plan.crf,
             )
-            best = position.best_mean_iou
-            if best is None or scores.mean_iou > best:
+            best = position.best
+            if best is None or scores.goodness > best.goodness:
                 self.position = replace(position, scores={**position.scores, self.plan.name: scores})
                 self._save_model()
-        text = f"mean IoU {100 * scores.mean_iou:.1f} on {bench.config.val_split}"
-        message = f"{self.plan.name}, step {position.step}: {text}"
+        said = f"{' '.join(scores.headline)} on {bench.config.val_split}"
+        message = f"{self.plan.name}, step {position.step}: {said}"
         yield Progress(position.step, self.plan.stage.num_steps, self.plan.name, message=message)
-        return scores.mean_iou
+        return scores
 
-    def _log(self, recent: Sequence[Update], mean_iou: float | None) -> None:
+    def _log(self, recent: Sequence[Update], scores: AnyScores | None) -> None:
         """Add a row with the means of the recent updates."""
         seconds = sum(update.seconds for update in recent)
         num_images = sum(update.num_images for update in recent) * self.bench.fabric.world_size
@@ -178,7 +184,7 @@ class StageRun:
             learning_rate=self.plan.stage.learning_rate * recent[-1].learning_rate_factor,
             images_per_second=num_images / seconds,
             waiting=sum(update.waiting for update in recent) / seconds,
-            val_mean_iou=mean_iou,
+            **({self.bench.task.column: scores.figure} if scores else {}),
         )
         self.position = replace(self.position, rows=(*self.position.rows, row))
         self.bench.log(row)
@@ -194,12 +200,12 @@ class StageRun:
             name=config.network if whole else FRONT_ENDS.get(config.network, config.network),
             backbone=config.backbone,
             context_module=config.context_module if whole else "none",
-            labels=bench.train_set.label_set.to_dict(),
+            labels=bench.task.meaning.to_dict(),
             progress={
                 "stage": self.plan.name,
                 "step": self.position.step,
                 "seed": config.seed,
-                "val_mean_iou": self.position.best_mean_iou,
+                bench.task.column: best.figure if (best := self.position.best) else None,
             },
         )
         bench.folder.save_model(with_crf(checkpoint, self.plan.crf))
@@ -235,8 +241,8 @@ class StageRun:
     def _progress(self, update: Update) -> Progress:
         rate = update.num_images * self.bench.fabric.world_size / update.seconds
         values = {"loss": f"{update.loss:.3f}", "images/s": f"{rate:.1f}"}
-        if self.position.best_mean_iou is not None:
-            values["val mean IoU"] = f"{100 * self.position.best_mean_iou:.1f}"
+        if best := self.position.best:
+            values[f"val {best.headline[0]}"] = best.headline[1]
         return Progress(update.step, self.plan.stage.num_steps, self.plan.name, values)
 
 

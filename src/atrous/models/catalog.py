@@ -35,6 +35,7 @@ from atrous.models.naive import (
     naive_skips,
 )
 from atrous.models.pspnet import pspnet
+from atrous.models.regressor import compact_regressor
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
 from atrous.models.unet import unet, unet_small, unet_valid
 
@@ -79,6 +80,7 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "dilated_attention": dilated_attention,
     "modern": modern,
     "context3d": context3d,
+    "compact_regressor": compact_regressor,
 }
 
 # What each network with a context module stands on.
@@ -99,6 +101,7 @@ def build_network(
     *,
     num_classes: int | None = None,
     backbone: str = "",
+    in_channels: int = 3,
     context_module: str = "none",
     noise: float = 0.0,
 ) -> DenseNetwork:
@@ -106,26 +109,26 @@ def build_network(
 
     Args:
         name: A key of `CATALOG`.
-        num_classes: Number of labels; unless given, that of the data the network was published for, or 21.
+        num_classes: Number of labels, or of values of a regression; unless given, that of the data the
+            network was published for, or 21.
         backbone: What it stands on, for networks that stand on one: a key of `BACKBONES`, `torchvision:NAME`
             or `timm:NAME`; its own unless given.
+        in_channels: 3 for an image, 6 for a pair of images.
         context_module: "none", or a "basic" or "large" context module put on top of a front end.
         noise: Standard deviation of the context module's initial weights off the identity.
 
     Raises:
-        ConfigError: If the name is unknown, the number not positive, the network has a context module
-            already, noise is given to a network without one, or the backbone does not exist or fit.
+        ConfigError: If the name is unknown, the number not positive, the network is not built for so many
+            channels, has a context module already, noise is given to a network without one, or the backbone
+            does not exist or fit.
         SurgeryError: If a classifier of torchvision or timm cannot be made a backbone.
     """
     if name not in CATALOG:
         raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
     if num_classes is not None and num_classes < 1:
         raise ConfigError(f"{num_classes} classes make no network; give at least 1")
-    options = {"backbone": backbone} if backbone else {}
-    if backbone and "backbone" not in signature(CATALOG[name]).parameters:
-        raise ConfigError(f'"{name}" stands on no other backbone, such as {backbone}; leave backbone out')
     given = () if num_classes is None else (num_classes,)
-    network = CATALOG[name](*given, **options)
+    network = CATALOG[name](*given, **_options(name, backbone=backbone, in_channels=in_channels))
     if context_module != "none":
         if isinstance(network, DilatedNet) or network.num_axes != 2:
             raise ConfigError(
@@ -141,6 +144,21 @@ def build_network(
             )
         network.context.start_(noise=noise)
     return network
+
+
+def _options(name: str, *, backbone: str, in_channels: int) -> dict[str, Any]:
+    """What a builder is told beyond the number of classes; refuses what it cannot be told."""
+    if backbone and not _takes(name, "backbone"):
+        raise ConfigError(f'"{name}" stands on no other backbone, such as {backbone}; leave backbone out')
+    if in_channels != 3 and not _takes(name, "in_channels"):
+        others = " or ".join(other for other in CATALOG if _takes(other, "in_channels"))
+        raise ConfigError(f'"{name}" sees one image of 3 channels, not {in_channels}; choose {others}')
+    options = {"backbone": backbone} if backbone else {}
+    return {**options, "in_channels": in_channels} if in_channels != 3 else options
+
+
+def _takes(name: str, option: str) -> bool:
+    return option in signature(CATALOG[name]).parameters
 
 
 def load_network(path: str | Path) -> DenseNetwork:
@@ -191,18 +209,20 @@ def to_checkpoint(
     Args:
         network: Built by `build_network`.
         name: Its name in the catalog.
-        labels: `LabelSet.to_dict()` of the data it was trained on.
+        labels: `LabelSet.to_dict()` or `Quantity.to_dict()` of the data it was trained on.
         progress: How it was trained.
         backbone: As given to `build_network`.
         context_module: As given to `build_network`.
     """
+    arguments = {
+        "num_classes": network.num_classes,
+        **({"backbone": backbone} if backbone else {}),
+        **({"in_channels": network.num_channels} if network.num_channels == 6 else {}),
+        "context_module": context_module,
+    }
     return Checkpoint(
         network=name,
-        arguments={
-            "num_classes": network.num_classes,
-            **({"backbone": backbone} if backbone else {}),
-            "context_module": context_module,
-        },
+        arguments=arguments,
         labels=labels,
         normalization=network.normalization.to_dict(),
         progress=progress,

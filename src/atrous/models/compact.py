@@ -33,6 +33,7 @@ class CompactFrontEnd(DenseNetwork):
         dilations: Of each stage's convolutions; 1 throughout where pools lie between the stages.
         pools: Whether a 2x2 pool follows each of the first two stages.
         geometry: What follows from dilations and pools.
+        in_channels: 3 for an image, 6 for a pair of them.
     """
 
     def __init__(
@@ -43,13 +44,14 @@ class CompactFrontEnd(DenseNetwork):
         dilations: tuple[int, int, int] = (1, 1, 1),
         pools: bool = True,
         geometry: LogitGeometry = POOLED,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
+        self.num_channels = in_channels
         self.num_classes = num_classes
         self.normalization = PLAIN_RGB
         self.geometry = geometry
         layers: OrderedDict[str, nn.Module] = OrderedDict()
-        in_channels = 3
         for stage, dilation in enumerate(dilations, start=1):
             for index in (1, 2):
                 channels = width << (stage - 1)
@@ -63,7 +65,7 @@ class CompactFrontEnd(DenseNetwork):
         nn.init.zeros_(final.bias)  # type: ignore[arg-type]
         self.layers = nn.Sequential(OrderedDict(layers, final=final))
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k y x"]:
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
         """Logits (b, k, ceil(h / stride), ceil(w / stride))."""
         return self.layers(images)
 
@@ -76,9 +78,9 @@ class CompactFrontEnd(DenseNetwork):
         return ("layers.",)
 
 
-def compact(num_classes: int = 21) -> CompactFrontEnd:
+def compact(num_classes: int = 21, *, in_channels: int = 3) -> CompactFrontEnd:
     """The small front end alone; it sees 32 px."""
-    return CompactFrontEnd(num_classes)
+    return CompactFrontEnd(num_classes, in_channels=in_channels)
 
 
 def compact_context(num_classes: int = 21) -> DilatedNet:

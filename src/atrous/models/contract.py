@@ -31,19 +31,26 @@ class Normalization:
                 f"mean {self.mean} and std {self.std} normalize nothing; give finite numbers, stds above 0"
             )
 
-    def apply(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Images (b, 3, h, w) as the network wants them, from RGB in 0-255."""
-        ordered = images.flip(1) if self.channels == "BGR" else images
-        mean = ordered.new_tensor(self.mean).view(1, 3, 1, 1)
-        std = ordered.new_tensor(self.std).view(1, 3, 1, 1)
-        return (ordered - mean) / std
+    def apply(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Images (b, 3, h, w), or several behind each other (b, 6, h, w), as networks want them, from RGB."""
+        ordered = self._ordered(images)
+        return (ordered - self._of_channels(self.mean, images)) / self._of_channels(self.std, images)
 
-    def undo(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    def undo(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """The inverse of `apply`, up to rounding."""
-        mean = images.new_tensor(self.mean).view(1, 3, 1, 1)
-        std = images.new_tensor(self.std).view(1, 3, 1, 1)
-        raw = images * std + mean
-        return raw.flip(1) if self.channels == "BGR" else raw
+        return self._ordered(
+            images * self._of_channels(self.std, images) + self._of_channels(self.mean, images)
+        )
+
+    def _of_channels(self, values: tuple[float, float, float], images: Tensor) -> Float[Tensor, "1 c 1 1"]:
+        """A value for each channel of each image."""
+        return images.new_tensor(values * (images.shape[1] // 3)).view(1, -1, 1, 1)
+
+    def _ordered(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """RGB to the network's order, or back."""
+        if self.channels == "RGB":
+            return images
+        return images.unflatten(1, (-1, 3)).flip(2).flatten(1, 2) if images.shape[1] > 3 else images.flip(1)
 
     def to_dict(self) -> dict[str, Any]:
         """The three fields, ready for JSON."""
@@ -118,11 +125,13 @@ class DenseNetwork(nn.Module, ABC):
 
     The image (b, 3, h, w), normalized by `normalization.apply` and padded by `geometry.margin` reflected
     pixels on every side, becomes logits (b, num_classes, ceil(h / output_stride), ceil(w / output_stride)).
-    A network for volumes takes (b, 1, x, y, z) in the same way; its `normalization` is a `Window`.
+    A pair of images (b, 6, h, w) is taken in the same way where a network is built for it, and so is a volume
+    (b, 1, x, y, z) by one for volumes; its `normalization` is a `Window`.
 
     Attributes:
+        num_classes: Outputs a cell: scores of so many classes, or values of a regression.
         num_axes: Spatial axes of its input: 2 for images, 3 for volumes.
-        num_channels: Of its input.
+        num_channels: Of its input: 3 for an image, 6 for a pair, the second behind the first; 1 for a volume.
         tile_size: Height and width, margin included, of the tiles that the authors' own script predicts; None
             for networks that were not released with one.
     """

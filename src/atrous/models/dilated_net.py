@@ -42,12 +42,13 @@ class DilatedNet(DenseNetwork):
         self.context = context
         self.upsampling = upsampling
         self.num_classes = front_end.num_classes
+        self.num_channels = front_end.num_channels
         self.normalization = front_end.normalization
         self.geometry = front_end.geometry.then_cells(context.receptive_field)
         if upsampling is not None:
             self.geometry = self.geometry.then_upsampled(upsampling.factor)
 
-    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k y x"]:
+    def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k y x"]:
         """Logits of the front end, refined; upsampled ones end where the image ends."""
         logits = self.context(self.front_end(images))
         if self.upsampling is None:

@@ -21,7 +21,14 @@ from atrous.training.optimizers import scale_learning_rates_
 
 IGNORE_INDEX = 255
 
-Example = tuple[Tensor, Tensor]  # what the network takes (b, c, h, w); labels (b, h, w)
+Example = tuple[
+    Tensor, Tensor
+]  # what the network takes (b, c, h, w); labels (b, h, w), or values (b, k, h, w)
+
+
+def count_labeled(labels: Tensor) -> int:
+    """Labels that count."""
+    return int((labels != IGNORE_INDEX).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +66,19 @@ class Rule:
     """How an update is made.
 
     Attributes:
-        objective: (the module's output, labels) -> mean loss over the valid labels, zero where there is none.
+        objective: (the module's output, targets) -> mean loss over the valid targets, zero where there is
+            none; targets of integers come as int64.
         schedule: Update number (0-based) -> factor of all learning rates.
         accumulate: Micro-batches an update.
         seed: Of the randomness inside the network.
+        count_valid: Targets of a micro-batch that count, by which its loss is weighted.
     """
 
     objective: Callable[[Any, Tensor], Tensor]
     schedule: Callable[[int], float]
     accumulate: int = 1
     seed: int = 0
+    count_valid: Callable[[Tensor], int] = count_labeled
 
 
 def fit(
@@ -102,7 +112,7 @@ def fit(
         factor = rule.schedule(step)
         scale_learning_rates_(trainee.optimizer.optimizer, factor)
         with faster:
-            loss = _accumulate_gradients(trainee.module, batch, fabric=fabric, objective=rule.objective)
+            loss = _accumulate_gradients(trainee.module, batch, fabric=fabric, rule=rule)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss of update {step + 1} is {loss}; lower the learning rate or add warmup_steps"
@@ -111,23 +121,22 @@ def fit(
         trainee.optimizer.zero_grad()
         if trainee.average is not None:
             trainee.average.update_parameters(trainee.module.module)
-        num_images = sum(len(labels) for _, labels in batch)
+        num_images = sum(len(images) for images, _ in batch)
         yield Update(step + 1, loss, factor, num_images, time.perf_counter() - started, waiting)
 
 
-def _accumulate_gradients(
-    module: nn.Module, batch: list[Example], *, fabric: Fabric, objective: Callable[[Any, Tensor], Tensor]
-) -> float:
+def _accumulate_gradients(module: nn.Module, batch: list[Example], *, fabric: Fabric, rule: Rule) -> float:
     """Gradients of the mean loss over all valid pixels; returns that mean."""
-    valid = [int((labels != IGNORE_INDEX).sum()) for _, labels in batch]
+    valid = [rule.count_valid(targets) for _, targets in batch]
     total = int(fabric.all_reduce(torch.tensor(sum(valid)), reduce_op="sum"))  # type: ignore[arg-type]
     mean = torch.zeros(())
-    for number, ((images, labels), count) in enumerate(zip(batch, valid, strict=True)):
+    for number, ((images, targets), count) in enumerate(zip(batch, valid, strict=True)):
         last = number == len(batch) - 1
         context = nullcontext() if last else fabric.no_backward_sync(module)  # type: ignore[arg-type]
         share = count / max(total, 1)
         with context:
-            loss = objective(module(images), labels.long()) * share
+            known = targets if targets.is_floating_point() else targets.long()
+            loss = rule.objective(module(images), known) * share
             fabric.backward(loss * fabric.world_size)  # DDP averages the gradients of all processes
         mean += loss.detach().cpu()
     return float(fabric.all_reduce(mean, reduce_op="sum"))  # type: ignore[arg-type]

@@ -1,0 +1,38 @@
+"""The one place where a data set, a checkpoint or stored scores lead to their task."""
+
+from pathlib import Path
+from typing import Any
+
+from atrous.data.labels import LabelSet
+from atrous.data.open import open_dataset
+from atrous.data.open_measured import open_measured
+from atrous.data.quantity import MeasuredSamples, Quantity
+from atrous.evaluation.metrics import Scores
+from atrous.evaluation.regression import RegressionScores
+from atrous.jobs.regression_task import Regression
+from atrous.jobs.segmentation_task import Segmentation
+from atrous.jobs.task import AnySamples, AnyScores, Task
+
+
+def task_of(meaning: LabelSet | Quantity) -> Task:
+    """The task of a network whose outputs mean this."""
+    return Regression(meaning) if isinstance(meaning, Quantity) else Segmentation(meaning)
+
+
+def meaning_of_samples(samples: AnySamples) -> LabelSet | Quantity:
+    """What a network's outputs mean that learns from the samples."""
+    return samples.quantity if isinstance(samples, MeasuredSamples) else samples.label_set
+
+
+def open_samples(path: Path, split: str, *, task: str) -> AnySamples:
+    """A split of a data set, opened for a task.
+
+    Raises:
+        DataError: If there is none for this task.
+    """
+    return open_measured(path, split) if task == "regression" else open_dataset(path, split)
+
+
+def scores_of(fields: dict[str, Any]) -> AnyScores:
+    """The inverse of `to_dict` of the scores of any task."""
+    return RegressionScores.from_dict(fields) if "quantity" in fields else Scores.from_dict(fields)
