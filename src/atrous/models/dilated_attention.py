@@ -1,15 +1,15 @@
 """Dilated self-attention on a backbone: the fourth way to context, beside encoders, dilation and pyramids.
 
 Hassani & Shi 2022, "Dilated neighborhood attention transformer": attention in k x k neighborhoods whose
-dilation grows from layer to layer sees as far as dilated convolutions do, at the cost of a local one, and each
-cell weighs what it sees by content. The paper builds whole backbones of it; here it stands where Yu & Koltun's
-context module stands, on the features of a dilated classifier.
+dilation grows from layer to layer sees as far as dilated convolutions do, at the cost of a local one, and
+each cell weighs what it sees by content. The paper builds whole backbones of it; here it stands where Yu &
+Koltun's context module stands, on the features of a dilated classifier.
 
-| layer     | project | 1 | 2  | 3  | 4  | classes |
-|-----------|---------|---|----|----|----|---------|
-| neighbors | 1x1     | 5x5 each, 8 heads |||| 1x1  |
-| dilation  | -       | 1 | 2  | 4  | 8  | -       |
-| cells     | 1       | 5 | 13 | 29 | 61 | 61      |
+| layer     | project | 1   | 2   | 3   | 4   | classes |
+|-----------|---------|-----|-----|-----|-----|---------|
+| neighbors | 1x1     | 5x5 | 5x5 | 5x5 | 5x5 | 1x1     |
+| dilation  | -       | 1   | 2   | 4   | 8   | -       |
+| cells     | 1       | 5   | 13  | 29  | 61  | 61      |
 
 Every cell sees a finite field, so that images larger than memory can be streamed through it exactly.
 """
