@@ -32,7 +32,7 @@ def narrow_(network: DenseNetwork) -> DenseNetwork:
         network.apply(_positive_)
         for layer in network.modules():
             if isinstance(layer, NeighborhoodAttention):
-                nn.init.zeros_(layer.query.weight)  # equal shares: a mean, which is positive
+                nn.init.zeros_(layer.query.weight)  # equal shares: a mean, which keeps signs and orders
     return network
 
 
@@ -79,6 +79,7 @@ _NARROW: dict[Any, Callable[[Any], nn.Module]] = {
     NeighborhoodAttention: _one_head,
     nn.PixelShuffle: lambda layer: nn.Sequential(_Copies(layer.upscale_factor**2), layer),
     (nn.BatchNorm2d, nn.BatchNorm3d, ChannelNorm): lambda _: nn.Identity(),
+    nn.ReLU6: lambda _: nn.ReLU(),  # values grow without norms, and must get through
     BilinearUpsampling: lambda layer: BilinearUpsampling(1, factor=layer.factor).double(),
 }
 """How a layer of a kind becomes one of one channel."""

@@ -13,6 +13,8 @@ from atrous.jobs.train import TrainConfig
 from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork
 from atrous.models.dilated_net import DilatedNet
+from atrous.models.packaged_weights import starting_weights
+from atrous.models.vgg_weights import stands_on_vgg
 from atrous.training.settings import Stage
 
 LARGEST_CROP = {"cpu": 320, "gpu": 512}  # px
@@ -84,6 +86,7 @@ def pick(config: TrainConfig, situation: Situation, *, num_classes: int) -> Choi
         backbone=config.backbone,
         context_module=config.context_module,
     )
+    is_pretrained = situation.pretrained or starting_weights(config.init, network) is not None
     largest = LARGEST_CROP["gpu" if situation.on_gpu else "cpu"]
     height, width = (min(largest, -(-side // 8) * 8) for side in situation.image_size)
     batch_size = 8 if situation.on_gpu or network.num_parameters() < SMALL else 2
@@ -100,8 +103,10 @@ def pick(config: TrainConfig, situation: Situation, *, num_classes: int) -> Choi
         f"images are worth {MOST_EPOCHS} epochs at most",
         LOSSES[loss],
     )
-    first = _first_stage(num_steps, batch_size, (height, width), pretrained=situation.pretrained)
+    first = _first_stage(num_steps, batch_size, (height, width), pretrained=is_pretrained)
     first = replace(first, loss=loss)
+    if is_pretrained and stands_on_vgg(network):
+        first = replace(first, frozen=("conv1_", "conv2_"))
     return Choice(_with_stages(picked, first, has_context=isinstance(network, DilatedNet)), reasons)
 
 
@@ -139,7 +144,6 @@ def _first_stage(num_steps: int, batch_size: int, crop_size: tuple[int, int], *,
         warmup_steps=20,
         loss="cross_entropy+lovasz",
         loss_stride=2,
-        frozen=("conv1_", "conv2_") if pretrained else (),
     )
 
 

@@ -31,6 +31,7 @@ from atrous.jobs.train import STAGES, TrainConfig, TrainResult
 from atrous.jobs.training_stage import Bench, StageRun
 from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork
+from atrous.models.packaged_weights import PACKAGE, starting_weights
 from atrous.models.pretrained import Start, initialize_, starting_checkpoint, starting_classes
 from atrous.training.losses import median_frequency_weights
 
@@ -142,8 +143,8 @@ def _start_network(
             )
         network.load_state_dict(tensors)
         network.use_normalization_(state.normalization)
-    elif config.init is not None:
-        start = initialize_(network, config.init, label_set=train_set.label_set)
+    elif (path := starting_weights(config.init, network)) is not None:
+        start = initialize_(network, path, label_set=train_set.label_set)
     return network.to(memory_format=network.memory_format), start  # type: ignore[call-overload]
 
 
@@ -162,7 +163,8 @@ def _say(start: Start, config: TrainConfig) -> str:
     """What the given weights brought, and what starts anew."""
     fresh = ", ".join(dict.fromkeys(name.rsplit(".", 1)[0] for name in start.fresh))
     rest = f"these layers start fresh: {fresh}" if fresh else "nothing starts fresh"
-    return f"{config.init} brings {len(start.loaded)} tensors; {rest}"
+    source = config.init or f"the package {PACKAGE} (ImageNet)"
+    return f"{source} brings {len(start.loaded)} tensors; {rest}"
 
 
 def frequency_weights(train_set: Samples) -> Job[Tensor]:

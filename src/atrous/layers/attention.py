@@ -1,4 +1,4 @@
-"""Dilated neighborhood attention: every cell attends to the k x k cells round it that lie `dilation` apart."""
+"""Dilated neighborhood attention: a cell attends to the k x k cells round it that lie `dilation` apart."""
 
 import math
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ class NeighborhoodAttention(nn.Module):
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0 or dilation < 1:
             raise ConfigError(
-                f"a neighborhood of {kernel_size} cells with dilation {dilation} is centered on none; give an "
-                "odd number, and a dilation of at least 1"
+                f"a neighborhood of {kernel_size} cells with dilation {dilation} has no center; give an odd "
+                "number, and a dilation of at least 1"
             )
         if num_heads < 1 or channels % num_heads:
             raise ConfigError(f"{channels} channels do not divide into {num_heads} heads; give a divisor")
@@ -52,32 +52,68 @@ class NeighborhoodAttention(nn.Module):
 
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """What each cell gathers from its neighborhood."""
-        keys = self.key(features)
-        inside = 0 * keys[:, :1]  # made of the keys, so that it goes along where an image comes in parts
-        query = self._by_head(self.query(features))
-        query = query / math.sqrt(query.shape[2])
-        neighbors = self._neighbors(self._by_head(keys), beyond=0.0)
-        away = torch.stack(list(self._neighbors(inside, beyond=-math.inf)), 1)
-        scores = torch.stack([(query * key).sum(2) for key in neighbors], 1)  # b neighbors heads h w
-        shares = (scores + self.position_bias + away).softmax(1).unsqueeze(3).unbind(1)
-        neighbors = self._neighbors(self._by_head(self.value(features)), beyond=0.0)
-        gathered = [share * value for share, value in zip(shares, neighbors, strict=True)]
-        return self.project(sum(gathered[1:], gathered[0]).flatten(1, 2))
+        query, keys, values = self.query(features), self.key(features), self.value(features)
+        query = query / math.sqrt(query.shape[1] // self.num_heads)
+        attend = self._attend_at_once if torch.compiler.is_exporting() else self._attend_one_by_one
+        return self.project(attend(query, keys, values))
 
-    def _by_head(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b heads _e h w"]:
-        return features.unflatten(1, (self.num_heads, -1))
+    def _attend_one_by_one(
+        self,
+        query: Float[Tensor, "b c h w"],
+        keys: Float[Tensor, "b c h w"],
+        values: Float[Tensor, "b c h w"],
+    ) -> Float[Tensor, "b c h w"]:
+        """Neighbor by neighbor, each a slice of the padded map: the fast way."""
+        query = self._by_head(query)
+        inside = torch.stack(list(self._slices(torch.ones_like(keys[:, :1]))), 1)
+        scores = torch.stack([(query * key).sum(2) for key in self._slices(self._by_head(keys))], 1)
+        shares = self._shares(scores, inside).unsqueeze(3).unbind(1)  # of a neighbor: b heads 1 h w
+        mixed = torch.zeros_like(query)
+        for share, value in zip(shares, self._slices(self._by_head(values)), strict=True):
+            mixed = mixed + share * value
+        return mixed.flatten(1, 2)
 
-    def _neighbors(
-        self, features: Float[Tensor, "b *c h w"], *, beyond: float
-    ) -> Iterator[Float[Tensor, "b *c h w"]]:
-        """The map as each neighbor sees it, row by row; slices of one padded map are the fastest way."""
-        height, width = features.shape[-2:]
-        reach = self.cells // 2
-        padded = functional.pad(features, (reach,) * 4, value=beyond)
+    def _slices(self, maps: Float[Tensor, "b *c h w"]) -> Iterator[Float[Tensor, "b *c h w"]]:
+        height, width = maps.shape[-2:]
+        padded = functional.pad(maps, (self.cells // 2,) * 4)
         for top in range(0, self.cells, self.dilation):
             rows = padded[..., top : top + height, :]
             for left in range(0, self.cells, self.dilation):
                 yield rows[..., left : left + width]
+
+    def _attend_at_once(
+        self,
+        query: Float[Tensor, "b c h w"],
+        keys: Float[Tensor, "b c h w"],
+        values: Float[Tensor, "b c h w"],
+    ) -> Float[Tensor, "b c h w"]:
+        """All neighbors by one convolution that copies them, so that a traced graph says what is seen."""
+        inside = self._copied(0 * keys[:, :1] + 1).transpose(1, 2)  # of the keys, to stream along
+        scores = (query.unsqueeze(2) * self._copied(keys)).unflatten(1, (self.num_heads, -1)).sum(2)
+        shares = self._shares(scores.transpose(1, 2), inside).transpose(1, 2).unsqueeze(2)
+        values = self._copied(values).unflatten(1, (self.num_heads, -1))
+        return (shares * values).sum(3).flatten(1, 2)
+
+    def _copied(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c neighbors h w"]:
+        number, channels = self.kernel_size**2, maps.shape[1]
+        taps = torch.eye(number, dtype=maps.dtype, device=maps.device).repeat(channels, 1)
+        copied = functional.conv2d(
+            maps,
+            taps.view(-1, 1, self.kernel_size, self.kernel_size),
+            padding=self.cells // 2,
+            dilation=self.dilation,
+            groups=channels,
+        )
+        return copied.unflatten(1, (channels, number))
+
+    def _shares(
+        self, scores: Float[Tensor, "b neighbors heads h w"], inside: Float[Tensor, "b neighbors 1 h w"]
+    ) -> Float[Tensor, "b neighbors heads h w"]:
+        """The softmax over the neighbors that are inside."""
+        return torch.where(inside > 0, scores + self.position_bias, -math.inf).softmax(1)
+
+    def _by_head(self, maps: Float[Tensor, "b c h w"]) -> Float[Tensor, "b heads _e h w"]:
+        return maps.unflatten(1, (self.num_heads, -1))
 
 
 class ChannelNorm(nn.LayerNorm):

@@ -6,6 +6,7 @@ from atrous.config import suggestion
 from atrous.errors import ConfigError
 from atrous.models.backbone import Backbone
 from atrous.models.classifier_backbone import ClassifierBackbone
+from atrous.models.efficientnet_lite import efficientnet_lite0_backbone
 from atrous.models.foreign import foreign_network, is_foreign
 from atrous.models.mobilenet_v2 import mobilenet_v2
 from atrous.models.mobilenet_v3 import mobilenet_v3_large
@@ -17,6 +18,7 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     **RESNETS,
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_large": mobilenet_v3_large,
+    "efficientnet_lite0": efficientnet_lite0_backbone,
 }
 
 

@@ -23,6 +23,7 @@ from atrous.models.dilated_classifier import NAME as DILATED
 from atrous.models.dilated_classifier import dilated_network_of
 from atrous.models.dilated_net import DilatedNet, dilation8, dilation8_large, dilation8_light
 from atrous.models.drn import drn_c_26, drn_d_22, drn_d_38, drn_d_54, drn_d_105
+from atrous.models.efficientnet_lite import efficientnet_lite0, efficientnet_lite0_frontend
 from atrous.models.fcn import fcn8s, fcn16s, fcn32s
 from atrous.models.fcn_resnet import fcn_resnet50, fcn_resnet101
 from atrous.models.frontend import frontend, frontend_light, frontend_same
@@ -79,6 +80,8 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "hdc_duc_aspp": hdc_duc_aspp,
     "dilated_attention": dilated_attention,
     "modern": modern,
+    "efficientnet_lite0_frontend": efficientnet_lite0_frontend,
+    "efficientnet_lite0": efficientnet_lite0,
     "context3d": context3d,
     "compact_regressor": compact_regressor,
 }
@@ -93,6 +96,7 @@ FRONT_ENDS = {
     "dilation8_voc": "frontend",
     "dilation10_cityscapes": "frontend",
     "compact_context": "compact",
+    "efficientnet_lite0": "efficientnet_lite0_frontend",
 }
 
 

@@ -12,10 +12,11 @@
 | 7     | 8      | 2        | 512      | 2x 3x3 | 3x3    | 3x3    | 3x3                 |
 | 8     | 8      | 1        | 512      | 2x 3x3 | 3x3    | 3x3    | 3x3                 |
 
-Bottlenecks end in four times the channels. Max pooling passes high frequencies on, so layers 1 and 2 stand in its
-place; layers 7 and 8 join the grids that dilation leaves apart, without shortcuts, which would pass the grids on
-(section 4, figure 5). As classifiers with 1000 classes: 21.1M parameters (C-26), 16.4M (D-22), 26.5M (D-38), 35.8M
-(D-54), 54.8M (D-105); the classes are a 1x1 convolution there too. All padding is symmetric around a cell at pixel 0.
+Bottlenecks end in four times the channels. Max pooling passes high frequencies on, so layers 1 and 2 stand in
+its place; layers 7 and 8 join the grids that dilation leaves apart, without shortcuts, which would pass the
+grids on (section 4, figure 5). As classifiers with 1000 classes: 21.1M parameters (C-26), 16.4M (D-22), 26.5M
+(D-38), 35.8M (D-54), 54.8M (D-105); the classes are a 1x1 convolution there too. All padding is symmetric
+around a cell at pixel 0.
 """
 
 from collections.abc import Mapping, Sequence

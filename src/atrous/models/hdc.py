@@ -1,24 +1,26 @@
-"""Hybrid dilation and dense upsampling (Wang et al. 2018, "Understanding convolution for semantic segmentation").
+"""Hybrid dilation and dense upsampling (Wang et al. 2018, "Understanding convolution for ..."): HDC and DUC.
 
-| part   | paper, ResNet-101                                    | here                                        |
-|--------|------------------------------------------------------|---------------------------------------------|
-| layer3 | dilations 1, 2, 5, 9 again and again (section 3.2)   | the same, on any ResNet                     |
-| layer4 | dilations 5, 9, 17                                   | the same                                    |
-| DUC    | a 3x3 convolution to 8 x 8 labels a cell, laid out   | the same; the 8 x 8 pixels lie round their  |
-|        | as pixels (section 3.1)                              | cell's center, not to the right and below   |
-| ASPP   | four of them side by side, dilated by 6, 12, 18, 24, | `hdc_duc_aspp`                              |
-|        | added up (the released network)                      |                                             |
+| part   | paper, ResNet-101                                   | here                                     |
+|--------|-----------------------------------------------------|------------------------------------------|
+| layer3 | dilations 1, 2, 5, 9 again and again (section 4.1)  | the same, on any ResNet                  |
+| layer4 | dilations 5, 9, 17                                  | the same                                 |
+| DUC    | a 3x3 convolution to 8 x 8 labels a cell, laid out  | the same; the pixels lie round their     |
+|        | as pixels (section 3.1)                             | cell's center, not right and below of it |
+| ASPP   | four of them, dilated by 6, 12, 18, 24 and added up | `hdc_duc_aspp`                           |
+|        | (the released network)                              |                                          |
 
-All 64 pixels of a cell see the same box. A ResNet's cell r is centered on pixel 8r and paints 8r - 4 .. 8r + 3, which
-leaves half a pixel (`center`). What the paper says of covering: dilations without a common divisor are not enough
-(1, 2, 9 leave holes), nor is its bound on the largest distance of taps (2, 2, 2 meets it); `atrous.coverage` of this
-network is what counts.
+All 64 pixels of a cell see the same box. A ResNet's cell r is centered on pixel 8r and paints 8r - 4 to
+8r + 3, which leaves half a pixel (`center`). What the paper says of covering is not enough: dilations without
+a common divisor can leave holes (1, 2, 9), and so can those within its bound on the largest distance of taps
+(2, 2, 2). Its own choice has none; `atrous.find_gridding` of this network is what counts.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -68,8 +70,8 @@ class DUCNetwork(DenseNetwork):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
         """Logits (b, k, h, w), one a pixel."""
         features = self.backbone(images)[-1]
-        first, *others = (conv(features) for conv in self.convs)
-        cells = functional.pad(sum(others, first), (0, 1, 0, 1), mode="replicate")  # for the last pixels
+        cells = reduce(torch.add, [conv(features) for conv in self.convs])
+        cells = functional.pad(cells, (0, 1, 0, 1), mode="replicate")  # for the last pixels
         pixels = self.shuffle(cells)[..., self.shift :, self.shift :]
         return crop_to(pixels, *images.shape[2:])
 

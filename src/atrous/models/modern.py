@@ -1,15 +1,16 @@
-"""What practice joins today: a dilated backbone, a pyramid, attention, and a skip connection to fine features.
+"""What practice joins today: a dilated backbone, a pyramid, attention, and a skip to fine features.
 
-| part      | choice                                              | from                                           |
-|-----------|-----------------------------------------------------|------------------------------------------------|
-| backbone  | ResNet-50 at output stride 16, layer4 dilated by 2  | Chen et al. 2018, DeepLab v3+, section 4       |
-| pyramid   | ASPP 6, 12, 18 and the whole image, 256 channels    | Chen et al. 2017, DeepLab v3, section 4.2      |
-| attention | 2 blocks of 5 x 5 neighbors, dilated by 1 and 4     | Hassani & Shi 2022, local and sparse in turn   |
-| skip      | stride 4 through 1x1 to 48 channels                 | DeepLab v3+, table 1                           |
-| decoder   | two 3x3 convolutions of 256 channels, the classes   | DeepLab v3+, table 2                           |
+| part      | choice                                             | from                                  |
+|-----------|----------------------------------------------------|---------------------------------------|
+| backbone  | ResNet-50 at output stride 16, layer4 dilated by 2 | DeepLab v3+ (Chen et al. 2018)        |
+| pyramid   | ASPP 6, 12, 18 and the whole image, 256 channels   | DeepLab v3 (Chen et al. 2017), 4.2    |
+| attention | two blocks of 5 x 5 neighbors, dilated by 1 and 4  | Hassani & Shi 2022: local, then far   |
+| skip      | stride 4 through 1x1 to 48 channels                | DeepLab v3+, table 1                  |
+| decoder   | two 3x3 convolutions of 256 channels, the classes  | DeepLab v3+, table 2                  |
 
-Logits lie at stride 4, four times as fine as the features that see far. Attention stands behind the pyramid, where
-maps are smallest: cells weigh by content what the pyramid gathered by distance. No paper has just these parts.
+Logits lie at stride 4, four times as fine as the features that see far. Attention stands behind the pyramid,
+where maps are smallest: cells weigh by content what the pyramid gathered by distance. No paper has just these
+parts.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from atrous.errors import ConfigError
 from atrous.geometry.axis import Resample, Window
 from atrous.geometry.axis_field import AxisField
 from atrous.layers.attention import AttentionBlock
@@ -51,13 +51,7 @@ class ModernNetwork(DenseNetwork):
 
     def __init__(self, backbone: Backbone, *, num_classes: int) -> None:
         super().__init__()
-        strides = [stage.geometry.output_stride for stage in backbone.stages]
-        if FINE_STRIDE not in strides:
-            raise ConfigError(
-                f"the backbone gives features at strides {strides}, and a skip connection needs some at "
-                f"{FINE_STRIDE}; give a ResNet, MobileNet or VGG-16 of atrous"
-            )
-        self.fine_stage = len(strides) - 1 - strides[::-1].index(FINE_STRIDE)
+        self.fine_stage = backbone.stage_at(FINE_STRIDE)
         fine, coarse = backbone.stages[self.fine_stage], backbone.stages[-1]
         self.backbone = backbone
         self.num_classes = num_classes

