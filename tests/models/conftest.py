@@ -11,6 +11,13 @@ from atrous.layers.attention import ChannelNorm, NeighborhoodAttention
 from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork
+from atrous.models.deeplab_v2 import Largest
+
+
+class _Sum(nn.Module):
+    def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
+        return torch.stack(maps).sum(0)
+
 
 LAYERS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
@@ -18,7 +25,8 @@ LAYERS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 def narrow_(network: DenseNetwork) -> DenseNetwork:
     """Leave one channel everywhere, in float64: same kernels, strides, dilations, paddings and pools.
 
-    Where branches are joined there are as many channels as branches, which the first image run shows.
+    Where branches are joined there are as many channels as branches, which the first image run shows; the
+    largest of several maps becomes their sum, which reads the same and passes every gradient.
     """
     for path, layer in list(network.named_modules()):
         for kind, build in _NARROW.items():
@@ -80,6 +88,7 @@ _NARROW: dict[Any, Callable[[Any], nn.Module]] = {
     nn.PixelShuffle: lambda layer: nn.Sequential(_Copies(layer.upscale_factor**2), layer),
     (nn.BatchNorm2d, nn.BatchNorm3d, ChannelNorm): lambda _: nn.Identity(),
     nn.ReLU6: lambda _: nn.ReLU(),  # values grow without norms, and must get through
+    Largest: lambda _: _Sum(),
     BilinearUpsampling: lambda layer: BilinearUpsampling(1, factor=layer.factor).double(),
 }
 """How a layer of a kind becomes one of one channel."""

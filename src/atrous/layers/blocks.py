@@ -23,7 +23,13 @@ class CeilMaxPool(nn.Module):
 
 
 def conv_norm_relu(
-    in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
 ) -> nn.Sequential:
     """A convolution without bias, batch normalization, ReLU; padded symmetrically, stride 1 keeps the size.
 
@@ -33,9 +39,33 @@ def conv_norm_relu(
         kernel_size: Odd.
         stride: Of the convolution.
         dilation: Of the convolution.
+        groups: Of channels that see only each other.
     """
-    padding = dilation * (kernel_size - 1) // 2
     conv = nn.Conv2d(
-        in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, bias=False
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride=stride,
+        padding=dilation * (kernel_size - 1) // 2,
+        dilation=dilation,
+        groups=groups,
+        bias=False,
     )
     return nn.Sequential(he_normal_(conv), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+
+
+def separable_norm_relu(
+    in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1
+) -> nn.Sequential:
+    """A convolution in every channel, then one across channels, each with batch normalization and ReLU.
+
+    Args:
+        in_channels: Of the features.
+        out_channels: Out.
+        kernel_size: Odd; of the first.
+        dilation: Of the first.
+    """
+    return nn.Sequential(
+        conv_norm_relu(in_channels, in_channels, kernel_size, dilation=dilation, groups=in_channels),
+        conv_norm_relu(in_channels, out_channels, 1),
+    )

@@ -1,6 +1,6 @@
 """Pyramids: one map seen at several scales side by side, by dilation or by pooling."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -20,16 +20,23 @@ class ASPP(nn.Module):
         dilations: Of the 3x3 branches, beside which stand a 1x1 and the pooled one.
         channels: Of every branch, and out.
         dropout: Share of the values dropped at the end while training.
+        conv: Makes the 3x3 branches, from channels, kernel size and dilation.
     """
 
     def __init__(
-        self, in_channels: int, dilations: Sequence[int], *, channels: int = 256, dropout: float = 0.5
+        self,
+        in_channels: int,
+        dilations: Sequence[int],
+        *,
+        channels: int = 256,
+        dropout: float = 0.5,
+        conv: Callable[..., nn.Module] = conv_norm_relu,
     ) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
             [
                 conv_norm_relu(in_channels, channels, 1),
-                *(conv_norm_relu(in_channels, channels, 3, dilation=dilation) for dilation in dilations),
+                *(conv(in_channels, channels, 3, dilation=dilation) for dilation in dilations),
                 ImagePooling(in_channels, channels),
             ]
         )

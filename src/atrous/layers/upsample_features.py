@@ -1,11 +1,14 @@
 """Features of a coarse stage brought onto the cells of a finer one, so that both lie where they were seen."""
 
+from fractions import Fraction
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from atrous.errors import ConfigError
+from atrous.layers.rescale import rescale
 
 
 def upsample_features(
@@ -27,10 +30,7 @@ def upsample_features(
         ConfigError: If the shift is neither.
     """
     if shift == 0:
-        # one more cell, so that the corners of both grids coincide at any size
-        wider = functional.pad(features, (0, 1, 0, 1), mode="replicate")
-        size = [side * factor + 1 for side in features.shape[2:]]
-        fine = functional.interpolate(wider, size, mode="bilinear", align_corners=True)
+        fine = rescale(features, Fraction(factor))
     elif shift == -(factor - 1) / 2:
         fine = functional.interpolate(features, scale_factor=factor, mode="bilinear", align_corners=False)
     else:

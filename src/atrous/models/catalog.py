@@ -12,12 +12,15 @@ from atrous.models.compact import compact, compact_context, compact_dilated
 from atrous.models.context import ContextModule
 from atrous.models.context3d import context3d
 from atrous.models.contract import DenseNetwork, normalization_of
+from atrous.models.deeplab_v1 import deeplab_v1
+from atrous.models.deeplab_v2 import deeplab_v2, deeplab_v2_msc
 from atrous.models.deeplab_v3 import (
     deeplab_v3,
     deeplab_v3_mobilenet_v3_large,
     deeplab_v3_resnet50,
     deeplab_v3_resnet101,
 )
+from atrous.models.deeplab_v3plus import deeplab_v3plus
 from atrous.models.dilated_attention import dilated_attention
 from atrous.models.dilated_classifier import NAME as DILATED
 from atrous.models.dilated_classifier import dilated_network_of
@@ -63,10 +66,14 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "fcn8s": fcn8s,
     "fcn_resnet50": fcn_resnet50,
     "fcn_resnet101": fcn_resnet101,
+    "deeplab_v1": deeplab_v1,
+    "deeplab_v2": deeplab_v2,
+    "deeplab_v2_msc": deeplab_v2_msc,
     "deeplab_v3": deeplab_v3,
     "deeplab_v3_resnet50": deeplab_v3_resnet50,
     "deeplab_v3_resnet101": deeplab_v3_resnet101,
     "deeplab_v3_mobilenet_v3_large": deeplab_v3_mobilenet_v3_large,
+    "deeplab_v3plus": deeplab_v3plus,
     "unet": unet,
     "unet_small": unet_small,
     "unet_valid": unet_valid,

@@ -19,7 +19,7 @@ from atrous.layers.pyramid import ASPP
 from atrous.models.backbones import build_backbone
 from atrous.models.heads import Head, OneHead, TwoHeads, fcn_head
 from atrous.models.mobilenet_v3 import mobilenet_v3_large
-from atrous.models.resnet import RESNETS
+from atrous.models.resnet import RESNETS, Dilations
 
 DILATIONS = (12, 24, 36)  # at output stride 8; section 4.2
 MULTI_GRID = (1, 2, 4)  # of the blocks of layer4; table 5
@@ -37,7 +37,7 @@ def deeplab_head(in_channels: int, num_classes: int) -> Head:
 def deeplab_v3(num_classes: int = 21, *, backbone: str = "resnet101") -> OneHead:
     """DeepLab v3 as published: multi-grid, pyramid with image pooling, output stride 8."""
     if backbone in RESNETS:
-        features = RESNETS[backbone](output_stride=8, dilations=_multi_grid)
+        features = RESNETS[backbone](output_stride=8, dilations=multi_grid(8))
     else:
         features = build_backbone(backbone, output_stride=8)
     pyramid = ASPP(features.stages[-1].channels, DILATIONS)
@@ -46,14 +46,18 @@ def deeplab_v3(num_classes: int = 21, *, backbone: str = "resnet101") -> OneHead
     return OneHead(features, head, num_classes=num_classes)
 
 
-def _multi_grid(stage: int, block: int) -> tuple[int, int]:
-    """Dilations at output stride 8; those of layer4 grow from block to block, its first convolution's too."""
-    if stage < 3:
+def multi_grid(output_stride: int) -> Dilations:
+    """Dilations at output stride 8 or 16; those of layer4 grow from block to block, its first one's too."""
+
+    def dilations(stage: int, block: int) -> tuple[int, int]:
+        if stage == 4:
+            unit = 32 // output_stride * MULTI_GRID[block % len(MULTI_GRID)]
+            return unit, unit
+        if stage == 3 and output_stride == 8:
+            return (2 if block else 1), 2
         return 1, 1
-    if stage == 3:
-        return (2 if block else 1), 2
-    unit = 4 * MULTI_GRID[block % len(MULTI_GRID)]
-    return unit, unit
+
+    return dilations
 
 
 def deeplab_v3_resnet50(num_classes: int = 21, *, backbone: str = "resnet50") -> TwoHeads:

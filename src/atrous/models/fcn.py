@@ -11,8 +11,8 @@
 The paper pads conv1_1 by 100 px so that an unpadded fc6 fits on any image, and crops by offsets counted by
 hand. Here fc6 pads its three cells, logits lie at 32 r + 15.5, 16 r + 7.5 and 8 r + 3.5, and the last, fixed
 upsampling to pixels is outside. Skips are trained at once, so pools are scaled as in the authors' at-once
-networks, and their scores start at zero. The deepest score starts near zero and not at it as the authors' does,
-since below zeros nothing would learn from the first update.
+networks, and their scores start at zero. The deepest score, which starts at zero there, starts near it here:
+below zeros, nothing would learn from the first update.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 """A head on a backbone, with or without an auxiliary one: what most peers of the dilated front end are."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,16 +13,24 @@ from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, LogitGeometry
 
 
 class Head(nn.Sequential):
-    """Layers from features to logits at the same cells; the last of them knows the classes.
+    """Layers from features to logits at the same cells.
 
     Args:
-        layers: In order.
+        layers: In order; or all by name, in one ordered dictionary.
         cells: That one logit sees of the features, per axis.
         is_global: Whether it also sees all of them.
+        class_layers: Paths of those that know the classes; the last unless given.
     """
 
-    def __init__(self, *layers: nn.Module, cells: int, is_global: bool = False) -> None:
-        super().__init__(*layers)
+    def __init__(
+        self,
+        *layers: nn.Module | OrderedDict[str, nn.Module],
+        cells: int,
+        is_global: bool = False,
+        class_layers: Sequence[str] = (),
+    ) -> None:
+        super().__init__(*layers)  # type: ignore[arg-type]
+        self.class_layers = tuple(class_layers) or (str(len(self) - 1),)
         self.cells = cells
         self.is_global = is_global
 
@@ -61,7 +70,7 @@ class OneHead(DenseNetwork):
 
     def class_layers(self) -> Sequence[str]:
         """The last."""
-        return (f"classifier.{len(self.classifier) - 1}.",)
+        return tuple(f"classifier.{path}." for path in self.classifier.class_layers)
 
     def new_layers(self) -> Sequence[str]:
         """The head."""
@@ -120,8 +129,8 @@ class TwoHeads(AuxiliaryNetwork):
     def class_layers(self) -> Sequence[str]:
         """The last of both heads."""
         return (
-            f"classifier.{len(self.classifier) - 1}.",
-            f"aux_classifier.{len(self.aux_classifier) - 1}.",
+            *(f"classifier.{path}." for path in self.classifier.class_layers),
+            *(f"aux_classifier.{path}." for path in self.aux_classifier.class_layers),
         )
 
     def new_layers(self) -> Sequence[str]:
