@@ -46,6 +46,7 @@ def test_training_says_what_the_package_brings_and_needs_it_no_more(config, tmp_
     assert load_network(result.checkpoint).num_classes == 3
 
 
+@pytest.mark.slow
 def test_missing_package_ends_a_training_before_it_starts(config, tmp_path, monkeypatch):
     write_package(tmp_path, None)
     monkeypatch.syspath_prepend(str(tmp_path))

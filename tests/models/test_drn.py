@@ -79,6 +79,7 @@ def test_training_starts_from_the_authors_classifier(tmp_path):
     assert all(loaded[name].equal(given[name]) for name in given if not name.startswith("seg."))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["drn_c_26", "drn_d_22"])
 def test_last_two_layers_join_the_grids(name):
     """Figure 5: what dilation leaves apart in layer6, dilation 2 and then 1 bring together."""
