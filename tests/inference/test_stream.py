@@ -15,6 +15,7 @@ from atrous.models.catalog import build_network
 from geometry.networks import SIZES, Lambda, layers
 from inference.networks import UNet
 from inference.streaming import assert_same
+from models.conftest import narrow_
 
 LONG = {1: 61, 2: 33, 3: 19}
 SMALL, LARGE = ("compact", "compact_context"), ("frontend_light", "dilation8_light")
@@ -135,6 +136,18 @@ def test_catalog_networks_stream_in_float64(name: str):
     images = torch.randn(1, 3, 61, 40, dtype=torch.float64)
     stream = Stream(network, images[:, :, :48])
     assert_same(network, stream, images, [17])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fcn8s", "deeplab_v1", "deeplab_v2_msc", "unet", "unet_valid"])
+@pytest.mark.parametrize("height", [150, 133])
+def test_networks_that_join_scales_stream_for_a_given_length(name: str, height: int):
+    with torch.device("meta"):
+        network = build_network(name, num_classes=1)
+    network = narrow_(network)
+    sides = height + 2 * network.margin, 61 + 2 * network.margin
+    images = torch.randn(1, 3, *sides, dtype=torch.float64)
+    assert_same(network, Stream(network, images, length=sides[0]), images, [7, 33, 1])
 
 
 @pytest.mark.slow

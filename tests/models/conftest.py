@@ -121,18 +121,21 @@ def measure_field() -> Callable[..., tuple[int, int]]:
     that shrinks to its first; averages with positive weights keep both orders.
     """
 
-    def seen(network: DenseNetwork, image: torch.Tensor, cell: int) -> torch.Tensor:
-        images = image.expand(1, network.num_channels, *image.shape).clone().requires_grad_()
-        network(images)[(0, 0, *(cell,) * image.ndim)].backward()
+    def seen(network: nn.Module, images: torch.Tensor, cell: int) -> torch.Tensor:
+        images = images.clone().requires_grad_()
+        network(images)[(0, 0, *(cell,) * (images.ndim - 2))].backward()
         assert images.grad is not None
         return images.grad[0, 0].nonzero()
 
-    def measure(network: DenseNetwork, *, side: int, cell: int) -> tuple[int, int]:
+    def measure(
+        network: nn.Module, *, side: int, cell: int, num_axes: int = 2, num_channels: int = 3
+    ) -> tuple[int, int]:
         position = torch.arange(1, side + 1, dtype=torch.float64)
-        growing = sum(torch.meshgrid(*[position] * network.num_axes, indexing="ij"))
+        growing = sum(torch.meshgrid(*[position] * num_axes, indexing="ij"))
         assert isinstance(growing, torch.Tensor)
-        (first,) = set(seen(network, growing.max() + 1 - growing, cell).amin(0).tolist())
-        (last,) = set(seen(network, growing, cell).amax(0).tolist())
+        images = growing.expand(1, num_channels, *growing.shape)
+        (first,) = set(seen(network, images.max() + 1 - images, cell).amin(0).tolist())
+        (last,) = set(seen(network, images, cell).amax(0).tolist())
         return first, last
 
     return measure
