@@ -228,6 +228,12 @@ def test_parameters_and_multiply_adds_are_pytorchs():
     assert 2 * 2 * sum(node.multiply_adds for node in graph) == counter.get_total_flops()  # of two inputs
 
 
+def test_weights_that_are_read_twice_count_once():
+    shared = nn.Conv2d(1, 1, 3, padding=1)
+    graph = trace(nn.Sequential(shared, nn.ReLU(), shared), torch.zeros(1, 1, 9, 9))
+    assert [node.num_parameters for node in graph] == [0, 10, 0, 0]
+
+
 def test_tracing_leaves_the_network_as_it_was():
     network = nn.Sequential(conv(), nn.Dropout(), nn.BatchNorm2d(3).eval(), nn.BatchNorm2d(3))
     modes = [module.training for module in network.modules()]

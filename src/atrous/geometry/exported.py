@@ -68,6 +68,7 @@ class _Walk:
         self.current: dict[fx.Node, fx.Node] = {}  # what an operator in place made of a value
         self.phases: dict[fx.Node, tuple[int, ...]] = {}  # grids that a value is split into, along each axis
         self.weights: dict[fx.Node, frozenset[fx.Node]] = {}  # parameters that other values come from
+        self.counted: set[fx.Node] = set()  # parameters that an operator has read
 
     def graph(self) -> SpatialGraph:
         """The spatial graph.
@@ -182,10 +183,11 @@ class _Walk:
                 shape=_shapes(node)[0],
                 is_map=bool(alive),
                 line=line_of(node),
-                num_parameters=sum(weight.meta["val"].numel() for weight in weights),
+                num_parameters=sum(weight.meta["val"].numel() for weight in weights - self.counted),
                 multiply_adds=_multiply_adds(node, name),
             )
         )
+        self.counted |= weights
 
     def _written(self, node: fx.Node, base: fx.Node) -> None:
         """After an operator in place, its operand's name means its result."""

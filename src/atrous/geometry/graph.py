@@ -21,7 +21,7 @@ class Node:
         shape: Of the whole tensor; empty where unknown.
         is_map: Whether the value has spatial axes; false for a vector, as after global pooling.
         line: File, line and source text of the call, where known.
-        num_parameters: Weights and biases that it reads.
+        num_parameters: Weights and biases that it is the first to read.
         multiply_adds: Multiplications of one input, each with its addition.
     """
 
