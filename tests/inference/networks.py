@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from atrous.layers.upsample import BilinearUpsampling
 from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
 from atrous.models.frontend import FrontEnd, Head
+from models.conftest import narrow_
 
 CHANNELS = 8
 
@@ -81,26 +81,14 @@ def edgy(name: str) -> DenseNetwork:
     """A network of the catalog, one channel wide in float64, that weighs most what lies farthest off."""
     with torch.device("meta"):
         network = build_network(name)
-    for path, layer in list(network.named_modules()):
+    for layer in narrow_(network).modules():
         if isinstance(layer, nn.Conv2d):
-            conv = nn.Conv2d(
-                3 if layer.in_channels == 3 else 1,
-                1,
-                layer.kernel_size,  # type: ignore[arg-type]
-                padding=layer.padding,  # type: ignore[arg-type]
-                dilation=layer.dilation,  # type: ignore[arg-type]
-                dtype=torch.float64,
-            )
             with torch.no_grad():
-                nn.init.uniform_(conv.weight, 0.5, 1.0)  # positive, so that every ReLU passes everything
-                conv.weight[:, :, 1:-1] *= 0.1
-                conv.weight[:, :, :, 1:-1] *= 0.1
-                conv.weight /= conv.weight.sum()
-                nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-            network.set_submodule(path, conv)
-        elif isinstance(layer, BilinearUpsampling):
-            network.set_submodule(path, BilinearUpsampling(1, factor=layer.factor).double())
-    return network.eval()
+                nn.init.uniform_(layer.weight, 0.5, 1.0)  # positive, so that every ReLU passes everything
+                layer.weight[:, :, 1:-1] *= 0.1
+                layer.weight[:, :, :, 1:-1] *= 0.1
+                layer.weight /= layer.weight.sum()
+    return network
 
 
 class UNet(nn.Module):

@@ -1,6 +1,7 @@
 """What the tests of networks share: copies so small that what they see can be measured."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,6 +21,13 @@ class _Sum(nn.Module):
 
 
 LAYERS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+
+
+@cache
+def on_meta(name: str, num_classes: int = 21) -> DenseNetwork:
+    """A network of the catalog without values: shapes only."""
+    with torch.device("meta"):
+        return build_network(name, num_classes=num_classes).eval()
 
 
 def narrow_(network: DenseNetwork) -> DenseNetwork:

@@ -15,16 +15,9 @@ from atrous.layers.attention import NeighborhoodAttention
 from atrous.models.catalog import CATALOG, build_network, load_network, to_checkpoint
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, Normalization
 from atrous.models.window import Window
-from models.conftest import forward
+from models.conftest import forward, on_meta
 
 MOST_PARAMETERS = 20_000_000  # of a network that runs in the fast suite; others are checked on meta tensors
-
-
-@cache
-def on_meta(name: str, num_classes: int = 21) -> DenseNetwork:
-    """The network without values: shapes only."""
-    with torch.device("meta"):
-        return build_network(name, num_classes=num_classes).eval()
 
 
 def is_large(name: str) -> bool:

@@ -31,6 +31,16 @@ def permuted(call: Call) -> Effect:
     return Effect(tuple(call.layout[dim] for dim in call.arguments["dims"]), {})
 
 
+def moved(call: Call) -> Effect:
+    """movedim: dimensions at new places, the others in their order."""
+    ndim = len(call.layout)
+    source, target = (_places(call.arguments[name], ndim) for name in ("source", "destination"))
+    order = [dim for dim in range(ndim) if dim not in source]
+    for place, dim in sorted(zip(target, source, strict=True)):
+        order.insert(place, dim)
+    return Effect(tuple(call.layout[dim] for dim in order), {})
+
+
 def transposed(call: Call) -> Effect:
     """Transpose of two dimensions; of the last two, or of both of a matrix, where none are named."""
     dims = list(call.layout)

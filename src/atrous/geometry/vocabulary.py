@@ -41,7 +41,8 @@ RULES: dict[str, Rule] = {
          "reshape_as"),
         mixing.reshaped,
     ),
-    **dict.fromkeys(("permute", "movedim"), mixing.permuted),
+    "permute": mixing.permuted,
+    **dict.fromkeys(("movedim", "moveaxis"), mixing.moved),
     **dict.fromkeys(("transpose", "swapaxes", "t", "numpy_T", "adjoint", "mT"), mixing.transposed),
     **dict.fromkeys(  # elementwise, though PyTorch does not tag them so
         ("expand", "expand_as", "broadcast_to", "hardswish", "log_sigmoid", "where", "rsub", "floor_divide",
