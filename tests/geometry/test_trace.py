@@ -156,6 +156,16 @@ def test_channels_last_blocks_keep_their_place():
     assert field.size == (7, 7)
 
 
+@pytest.mark.parametrize(("source", "destination"), [(1, -1), ((1, 0), (-1, 2)), ((3, 2), (0, 1))])
+def test_moved_dimensions_keep_their_axes(source, destination):
+    def along_rows(x, layer):
+        moved = x.movedim(source, destination)
+        return layer(moved.movedim(destination, source))
+
+    wide = nn.Conv2d(3, 3, (5, 3), padding=(2, 1))
+    assert receptive_field(Lambda(along_rows, wide), IMAGE).size == (5, 3)
+
+
 def test_channel_shuffle_by_reshape_is_pointwise():
     def shuffle(x):
         b, c, h, w = x.shape

@@ -26,8 +26,8 @@ FAST = ("frontend", "compact", "compact_context")  # what is particular about th
 TILED = [
     name for name in CATALOG if on_meta(name).num_axes == 2 and not on_meta(name).geometry.is_global
 ]  # of what sees all, `test_tile_refusals` has the refusal
-# In deeper ones the farthest pixel weighs less than float64 rounds, and where maps are made finer again some cells
-# see less than the halo.
+# In deeper ones the farthest pixel weighs less than float64 rounds, and where maps are made finer again some
+# cells see less than the halo.
 SHARP = [name for name in TILED if name.startswith(("frontend", "dilation", "compact"))]
 
 
