@@ -130,3 +130,10 @@ def test_another_networks_weights_are_refused():
     tensors = foreign_network("torchvision:resnet18").state_dict()
     with pytest.raises(CheckpointError, match=r'not of what "deeplab_v3" stands on: backbone\.layer'):
         to_atrous(tensors, "deeplab_v3")
+
+
+def test_pspnet_on_a_classifier_with_one_map_has_no_auxiliary_head():
+    import_torchvision()
+    network = build_network("pspnet", num_classes=3, backbone="torchvision:mobilenet_v2").eval()
+    assert not isinstance(network, AuxiliaryNetwork)
+    assert network(torch.zeros(1, 3, 65, 97)).shape == (1, 3, 9, 13)
