@@ -20,7 +20,7 @@ from atrous.models.contract import DenseNetwork
 from atrous.surgery.dilate import dilate
 from geometry.networks import Lambda, layers
 from inference.networks import edgy, run
-from models.conftest import on_meta
+from models.conftest import VARIANTS, on_meta
 
 FAST = ("frontend", "compact", "compact_context")  # what is particular about the others is in these
 TILED = [
@@ -32,9 +32,9 @@ SHARP = [name for name in TILED if name.startswith(("frontend", "dilation", "com
 
 
 def over(names: Iterable[str]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        "name", [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in names]
-    )
+    marks = {name: [] if name in FAST else [pytest.mark.slow] for name in names}
+    marks |= {name: [pytest.mark.slow, pytest.mark.exhaustive] for name in VARIANTS if name in marks}
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=marks[name]) for name in marks])
 
 
 CPU = torch.device("cpu")

@@ -23,6 +23,24 @@ class _Sum(nn.Module):
 LAYERS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
 
+VARIANTS = {
+    "dilation7_kitti": "dilation8",
+    "dilation8_camvid": "dilation8",
+    "fcn16s": "fcn8s",
+    "fcn32s": "fcn8s",
+    "fcn_resnet101": "fcn_resnet50",
+    "deeplab_v2_msc": "deeplab_v2",
+    "deeplab_v3": "deeplab_v3_resnet50",
+    "deeplab_v3_resnet101": "deeplab_v3_resnet50",
+    "drn_d_38": "drn_d_22",
+    "drn_d_54": "drn_d_22",
+    "drn_d_105": "drn_d_22",
+    "hdc_duc_aspp": "hdc_duc",
+    "efficientnet_lite0_frontend": "efficientnet_lite0",
+}
+"""Networks made of another one's parts: heavy tests run on that one, and on these with -m exhaustive."""
+
+
 @cache
 def on_meta(name: str, num_classes: int = 21) -> DenseNetwork:
     """A network of the catalog without values: shapes only."""

@@ -15,7 +15,7 @@ from atrous.layers.attention import NeighborhoodAttention
 from atrous.models.catalog import CATALOG, build_network, load_network, to_checkpoint
 from atrous.models.contract import AuxiliaryNetwork, DenseNetwork, Normalization
 from atrous.models.window import Window
-from models.conftest import forward, on_meta
+from models.conftest import VARIANTS, forward, on_meta
 
 MOST_PARAMETERS = 20_000_000  # of a network that runs in the fast suite; others are checked on meta tensors
 
@@ -42,10 +42,22 @@ def slow_where(is_slow: Callable[[str], bool]) -> pytest.MarkDecorator:
     )
 
 
+def heavy_where(is_slow: Callable[[str], bool]) -> pytest.MarkDecorator:
+    """Over all networks; of those that are made of another one's parts, only when asked for."""
+    marks = {name: [pytest.mark.slow] if is_slow(name) else [] for name in CATALOG}
+    marks |= {name: [pytest.mark.slow, pytest.mark.exhaustive] for name in VARIANTS}
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=marks[name]) for name in CATALOG])
+
+
 every_network = slow_where(is_deep)
-every_real_network = slow_where(lambda name: is_deep(name) or is_large(name))
-every_exportable_network = slow_where(lambda name: is_deep(name) or is_large(name) or comes_up_again(name))
-every_measurable_network = slow_where(lambda name: is_deep(name) or on_meta(name).receptive_field > 700)
+every_real_network = heavy_where(lambda name: is_deep(name) or is_large(name))
+every_exportable_network = heavy_where(lambda name: is_deep(name) or is_large(name) or comes_up_again(name))
+every_measurable_network = heavy_where(lambda name: is_deep(name) or on_meta(name).receptive_field > 700)
+
+
+def test_variants_are_networks_of_the_catalog():
+    assert CATALOG.keys() >= VARIANTS.keys() | set(VARIANTS.values())
+    assert not VARIANTS.keys() & set(VARIANTS.values())
 
 
 def sides_of(network: DenseNetwork, height: int, width: int) -> tuple[int, ...]:
