@@ -36,7 +36,7 @@ def wait_for_strips(process: subprocess.Popen, output: Path, count: int) -> list
     """Until so many bands are done."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        strips = list(output.glob("*.parts/*.strip"))
+        strips = list(output.glob("*.parts/[!.]*.strip"))  # not one under way, which has a dot
         if len(strips) >= count:
             return strips
         time.sleep(0.01)

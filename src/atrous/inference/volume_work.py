@@ -16,7 +16,6 @@ from atrous.data.places import Place, write_at
 from atrous.data.volumes import Volume, open_volume
 from atrous.errors import DataError
 from atrous.inference.image_work import ImageWork
-from atrous.inference.volume_prediction import labels_of, volume_scores
 from atrous.inference.work import Part
 
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ def _label_maps(volume: Volume, predictor: "Predictor") -> Iterator[UInt8[np.nda
         for index in range(volume.num_slices):
             yield predictor(volume.read(index)).label_map.astype(np.uint8)
         return
+    from atrous.inference.volume_prediction import labels_of, volume_scores  # heavy, and for volumes alone
+
     orientation = orientation_of(volume.affine, source=str(volume.path))
     upright = np.ascontiguousarray(orientation.upright(volume.values()))
     scores = volume_scores(predictor.network, predictor.engine, upright, device=predictor.device)

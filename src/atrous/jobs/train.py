@@ -25,8 +25,8 @@ class TrainConfig:
 
     Attributes:
         data: Folder of the data set, or builtin:scenes, builtin:cues-40, builtin:depth, builtin:flow.
-        task: segmentation, or regression: of depth or optical flow; a built-in set says it itself.
         output: Folder of the run: checkpoints, curves, log, the recipe as used.
+        task: segmentation, or regression: of depth or optical flow; a built-in set says it itself.
         network: Name in the catalog (`atrous models`); empty picks one.
         backbone: What the network stands on, where it can be chosen: vgg16, resnet50, mobilenet_v2, ...,
             torchvision:NAME or timm:NAME; empty takes its own.
@@ -54,8 +54,8 @@ class TrainConfig:
     HAS_RECIPES: ClassVar[bool] = True
 
     data: Annotated[Positional[Path | None], arg(metavar="DATA")] = None
-    task: Literal["segmentation", "regression"] = "segmentation"
     output: Annotated[Path, arg(aliases=("-o",))] = Path("runs/train")
+    task: Literal["segmentation", "regression"] = "segmentation"
     network: str = ""
     backbone: str = ""
     context_module: Literal["none", "basic", "large"] = "none"
