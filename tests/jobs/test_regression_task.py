@@ -85,7 +85,7 @@ def test_flow_is_trained_on_pairs_and_predicted_from_frame_to_frame(tmp_path):
     output, frames = tmp_path / "run", tmp_path / "flows/train/images"
     stage = replace(STAGE, loss="l1")
     config = TrainConfig(
-        tmp_path / "flows", "regression", output, "compact", device="cpu", precision="float32", joint=stage
+        tmp_path / "flows", output, "regression", "compact", device="cpu", precision="float32", joint=stage
     )
     result = train(config)
     assert load_checkpoint(result.checkpoint).arguments["in_channels"] == 6
