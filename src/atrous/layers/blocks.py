@@ -22,7 +22,7 @@ class CeilMaxPool(nn.Module):
         return functional.max_pool2d(images, 2, 2, ceil_mode=True)
 
 
-def conv_norm_relu(
+def padded_conv(
     in_channels: int,
     out_channels: int,
     kernel_size: int,
@@ -30,15 +30,15 @@ def conv_norm_relu(
     stride: int = 1,
     dilation: int = 1,
     groups: int = 1,
-) -> nn.Sequential:
-    """A convolution without bias, batch normalization, ReLU; padded symmetrically, stride 1 keeps the size.
+) -> nn.Conv2d:
+    """A convolution without bias, padded symmetrically round the cell it is centered on.
 
     Args:
         in_channels: Of the features.
         out_channels: Out.
         kernel_size: Odd.
-        stride: Of the convolution.
-        dilation: Of the convolution.
+        stride: In cells; 1 keeps the size.
+        dilation: In cells.
         groups: Of channels that see only each other.
     """
     conv = nn.Conv2d(
@@ -51,7 +51,23 @@ def conv_norm_relu(
         groups=groups,
         bias=False,
     )
-    return nn.Sequential(he_normal_(conv), nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
+    return he_normal_(conv)
+
+
+def conv_norm_relu(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+) -> nn.Sequential:
+    """A convolution as `padded_conv`, with the same arguments, batch normalization, ReLU."""
+    conv = padded_conv(
+        in_channels, out_channels, kernel_size, stride=stride, dilation=dilation, groups=groups
+    )
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
 def separable_norm_relu(

@@ -53,3 +53,15 @@ class Backbone(nn.Module, ABC):
                 "wanted; choose vgg16, a resnet or a mobilenet as backbone, or a network without skips"
             )
         return max(number for number, found in enumerate(strides) if found == stride)
+
+
+def features_at(
+    ends: Sequence[int], blocks: Sequence[nn.Module], features: Float[Tensor, "b _c h w"]
+) -> tuple[Float[Tensor, "b _c _y _x"], ...]:
+    """What comes out of the blocks of these numbers, one running after the other."""
+    found: list[Tensor] = []
+    for number, block in enumerate(blocks):
+        features = block(features)
+        if number in ends:
+            found.append(features)
+    return tuple(found)

@@ -19,16 +19,14 @@ where it is centered on the same pixel. Layers have the names of the package
 """
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError
 from atrous.geometry.axis import Window
-from atrous.layers.blocks import conv_norm_relu
-from atrous.layers.init import he_normal_
-from atrous.models.backbone import Backbone, Stage
+from atrous.layers.blocks import conv_norm_relu, padded_conv
+from atrous.models.backbone import Backbone, Stage, features_at
 from atrous.models.context import ContextModule
 from atrous.models.contract import LogitGeometry, Normalization
 from atrous.models.dilated_net import DilatedNet
@@ -109,27 +107,19 @@ class EfficientNetLite0(Backbone):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:
         """Features of the stages."""
         features = self.activate(self.bn0(self.conv_stem(images)))
-        found: list[Tensor] = []
-        for first, last in pairwise((-1, *STAGE_ENDS)):
-            for block in self.blocks[first + 1 : last + 1]:
-                features = block(features)
-            found.append(features)
-        return tuple(found)
+        return features_at(STAGE_ENDS, list(self.blocks), features)
 
 
 def _conv(in_channels: int, channels: int, window: Window, *, groups: int = 1) -> nn.Conv2d:
     """A convolution without bias, padded symmetrically."""
-    conv = nn.Conv2d(
+    return padded_conv(
         in_channels,
         channels,
         window.kernel_size,
         stride=window.stride,
-        padding=window.dilation * (window.kernel_size - 1) // 2,
         dilation=window.dilation,
         groups=groups,
-        bias=False,
     )
-    return he_normal_(conv)
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:

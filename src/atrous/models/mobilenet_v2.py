@@ -14,14 +14,12 @@
 The classifier's last 1x1 convolution (index 18, 1280 channels) is left out, as in its authors' DeepLab.
 """
 
-from itertools import pairwise
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError
-from atrous.layers.init import he_normal_
-from atrous.models.backbone import Backbone, Stage
+from atrous.layers.blocks import padded_conv
+from atrous.models.backbone import Backbone, Stage, features_at
 from atrous.models.contract import LogitGeometry
 from atrous.models.resnet import IMAGENET_RGB
 
@@ -40,10 +38,9 @@ class InvertedResidual(nn.Module):
         super().__init__()
         wide = in_channels * expansion
         layers: list[nn.Module] = [] if expansion == 1 else [_conv_norm_relu6(in_channels, wide, 1)]
-        project = nn.Conv2d(wide, channels, 1, bias=False)
         layers += [
             _conv_norm_relu6(wide, wide, 3, stride=stride, dilation=dilation, groups=wide),
-            he_normal_(project),
+            padded_conv(wide, channels, 1),
             nn.BatchNorm2d(channels),
         ]
         self.conv = nn.Sequential(*layers)
@@ -90,29 +87,14 @@ class MobileNetV2(Backbone):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:
         """Features of the stages."""
-        features, found = images, []
-        blocks = list(self.children())
-        for first, last in pairwise((-1, *STAGE_ENDS)):
-            for block in blocks[first + 1 : last + 1]:
-                features = block(features)
-            found.append(features)
-        return tuple(found)
+        return features_at(STAGE_ENDS, list(self.children()), images)
 
 
 def _conv_norm_relu6(
     in_channels: int, channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1, groups: int = 1
 ) -> nn.Sequential:
-    conv = nn.Conv2d(
-        in_channels,
-        channels,
-        kernel_size,
-        stride=stride,
-        padding=dilation * (kernel_size - 1) // 2,
-        dilation=dilation,
-        groups=groups,
-        bias=False,
-    )
-    return nn.Sequential(he_normal_(conv), nn.BatchNorm2d(channels), nn.ReLU6(inplace=True))
+    conv = padded_conv(in_channels, channels, kernel_size, stride=stride, dilation=dilation, groups=groups)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU6(inplace=True))
 
 
 def mobilenet_v2(*, output_stride: int = 32) -> MobileNetV2:

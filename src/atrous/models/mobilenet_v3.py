@@ -6,15 +6,14 @@ after it sees everything.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from atrous.errors import ConfigError
-from atrous.layers.init import he_normal_
-from atrous.models.backbone import Backbone, Stage
+from atrous.layers.blocks import padded_conv
+from atrous.models.backbone import Backbone, Stage, features_at
 from atrous.models.contract import LogitGeometry
 from atrous.models.resnet import IMAGENET_RGB
 
@@ -129,13 +128,7 @@ class MobileNetV3(Backbone):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:
         """Features of the stages."""
-        features, found = images, []
-        blocks = list(self.children())
-        for first, last in pairwise((-1, *STAGE_ENDS)):
-            for block in blocks[first + 1 : last + 1]:
-                features = block(features)
-            found.append(features)
-        return tuple(found)
+        return features_at(STAGE_ENDS, list(self.children()), images)
 
 
 def _conv_norm(
@@ -148,17 +141,8 @@ def _conv_norm(
     dilation: int = 1,
     groups: int = 1,
 ) -> nn.Sequential:
-    conv = nn.Conv2d(
-        in_channels,
-        channels,
-        kernel_size,
-        stride=stride,
-        padding=dilation * (kernel_size - 1) // 2,
-        dilation=dilation,
-        groups=groups,
-        bias=False,
-    )
-    layers = [he_normal_(conv), nn.BatchNorm2d(channels, eps=0.001, momentum=0.01)]
+    conv = padded_conv(in_channels, channels, kernel_size, stride=stride, dilation=dilation, groups=groups)
+    layers = [conv, nn.BatchNorm2d(channels, eps=0.001, momentum=0.01)]
     return nn.Sequential(*layers) if activation is None else nn.Sequential(*layers, activation())
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError
-from atrous.layers.init import he_normal_
+from atrous.layers.blocks import padded_conv
 from atrous.models.backbone import Backbone, Stage
 from atrous.models.contract import LogitGeometry, Normalization
 
@@ -36,10 +36,10 @@ class BasicBlock(nn.Module):
     def __init__(self, in_channels: int, width: int, *, stride: int, dilations: tuple[int, int]) -> None:
         super().__init__()
         first, second = dilations
-        self.conv1 = _conv(in_channels, width, 3, stride=stride, dilation=first)
+        self.conv1 = padded_conv(in_channels, width, 3, stride=stride, dilation=first)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = _conv(width, width, 3, dilation=second)
+        self.conv2 = padded_conv(width, width, 3, dilation=second)
         self.bn2 = nn.BatchNorm2d(width)
         self.downsample = _shortcut(in_channels, width, stride=stride)
 
@@ -59,11 +59,11 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, width: int, *, stride: int, dilations: tuple[int, int]) -> None:
         super().__init__()
         out_channels = width * self.expansion
-        self.conv1 = _conv(in_channels, width, 1)
+        self.conv1 = padded_conv(in_channels, width, 1)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3, stride=stride, dilation=dilations[0])
+        self.conv2 = padded_conv(width, width, 3, stride=stride, dilation=dilations[0])
         self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = _conv(width, out_channels, 1)
+        self.conv3 = padded_conv(width, out_channels, 1)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = _shortcut(in_channels, out_channels, stride=stride)
@@ -106,7 +106,7 @@ class ResNet(Backbone):
         if output_stride not in (8, 16, 32):
             raise ConfigError(f"a ResNet has no output stride {output_stride}; give 8, 16 or 32")
         self.normalization = IMAGENET_RGB
-        self.conv1 = _conv(3, WIDTHS[0], 7, stride=2)
+        self.conv1 = padded_conv(3, WIDTHS[0], 7, stride=2)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -139,22 +139,13 @@ class ResNet(Backbone):
         return tuple(found)
 
 
-def _conv(
-    in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, dilation: int = 1
-) -> nn.Conv2d:
-    """A convolution without bias whose padding is symmetric around the cell it is centered on."""
-    padding = dilation * (kernel_size - 1) // 2
-    conv = nn.Conv2d(
-        in_channels, out_channels, kernel_size, stride=stride, padding=padding, dilation=dilation, bias=False
-    )
-    return he_normal_(conv)
-
-
 def _shortcut(in_channels: int, out_channels: int, *, stride: int) -> nn.Sequential | None:
     """Nothing where the block keeps its shape."""
     if stride == 1 and in_channels == out_channels:
         return None
-    return nn.Sequential(_conv(in_channels, out_channels, 1, stride=stride), nn.BatchNorm2d(out_channels))
+    return nn.Sequential(
+        padded_conv(in_channels, out_channels, 1, stride=stride), nn.BatchNorm2d(out_channels)
+    )
 
 
 def resnet18(*, output_stride: int = 32, dilations: Dilations | None = None) -> ResNet:
