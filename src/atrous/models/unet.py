@@ -23,6 +23,7 @@ from atrous.errors import ConfigError
 from atrous.layers.blocks import CeilMaxPool
 from atrous.layers.init import he_normal_
 from atrous.layers.upsample_features import crop_to
+from atrous.models.backbone_unet import unet_on
 from atrous.models.contract import PLAIN_RGB, DenseNetwork, LogitGeometry
 
 WIDTH = 64  # channels of the first stage
@@ -120,9 +121,9 @@ def _doubling(in_channels: int, channels: int) -> nn.ConvTranspose2d:
     return conv
 
 
-def unet(num_classes: int = 21) -> UNet:
-    """U-Net with zero padding: logits at every pixel, no margin."""
-    return UNet(num_classes)
+def unet(num_classes: int = 21, *, backbone: str = "") -> DenseNetwork:
+    """U-Net with zero padding: logits at every pixel, no margin; or its decoder on a backbone."""
+    return unet_on(backbone, num_classes=num_classes) if backbone else UNet(num_classes)
 
 
 def unet_small(num_classes: int = 21) -> UNet:

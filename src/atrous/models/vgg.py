@@ -48,38 +48,42 @@ KERAS_COUNTED_LAYERS = {
 
 
 class VGG16(Backbone):
-    """VGG-16's convolutions, padded; gives the features of all five stages, pooled where the stage is.
+    """VGG-16's convolutions, padded; gives the features of all five stages.
 
     Args:
-        output_stride: 8, 16 or 32, of the last; convolutions dilate by 2 for every pool removed above them.
+        output_stride: 8, 16 or 32; convolutions dilate by 2 for every pool removed above them.
+        pooled: Whether features of stages that end in a pool are read after it, not before: from stride 1 on.
 
     Raises:
         ConfigError: If the output stride is none of these.
     """
 
-    def __init__(self, *, output_stride: int = 32) -> None:
+    def __init__(self, *, output_stride: int = 32, pooled: bool = True) -> None:
         super().__init__()
         if output_stride not in POOLED_STAGES:
             raise ConfigError(f"VGG-16 has no output stride {output_stride}; give 8, 16 or 32")
         self.normalization = IMAGENET_BGR
+        self.pooled = pooled
         self.layers = nn.Sequential(dense_vgg_layers(padded=True, output_stride=output_stride))
         stride, field, stages = 1, 1, []
         for stage, (channels, depth) in STAGES.items():
             dilation = _dilation(stage, output_stride)
             field += depth * 2 * dilation * stride
+            before = LogitGeometry(stride, (stride - 1) / 2, field)
             if stage <= POOLED_STAGES[output_stride]:
                 field, stride = field + stride, 2 * stride
-            stages.append(Stage(channels, LogitGeometry(stride, (stride - 1) / 2, field)))
+            after = LogitGeometry(stride, (stride - 1) / 2, field)
+            stages.append(Stage(channels, after if pooled else before))
         self.stages = tuple(stages)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:
         """Features of stage 1 .. 5."""
-        features, found = images, []
+        features, found = images, {}
         for name, layer in self.layers.named_children():
-            if name.endswith("_1") and name.startswith("conv") and name != "conv1_1":
-                found.append(features)
             features = layer(features)
-        return (*found, features)
+            if self.pooled or not name.startswith("pool"):
+                found[name[4]] = features  # conv3_1, relu3_1, pool3: the last of stage 3 stays
+        return tuple(found.values())
 
 
 def dense_vgg_layers(*, padded: bool, output_stride: int = 8) -> OrderedDict[str, nn.Module]:
