@@ -153,6 +153,25 @@ def test_openvino_and_nncf_are_imported_without_a_word_and_without_telemetry():
     assert (run.stdout, run.stderr) == ("", "")
 
 
+ENGINE_OF_ANOTHER_THREAD = """
+import signal, threading, torch
+from atrous.inference.openvino_engine import OpenVINOEngine
+from atrous.models.catalog import build_network
+engines = [OpenVINOEngine(build_network("compact", num_classes=2).eval(), precision="float32")]
+engines[0](torch.zeros(1, 3, 16, 16))
+thread = threading.Thread(target=engines.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGINT, lambda *_: print("heard"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_signal_is_heard_after_another_thread_let_the_engine_go():
+    run = subprocess.run([sys.executable, "-c", ENGINE_OF_ANOTHER_THREAD], capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "heard\n")
+
+
 def test_a_missing_package_is_named_with_the_way_out(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ConfigError, match=r'openvino cannot be imported .* pip install "atrous\[openvino\]"'):

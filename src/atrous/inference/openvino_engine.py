@@ -16,7 +16,7 @@ from atrous.geometry.program import export_program
 from atrous.inference.calibration import Agreement, Calibration
 from atrous.inference.engine import Engine
 from atrous.inference.model_cache import ModelCache, program_digest
-from atrous.inference.openvino_package import load_openvino, quietly
+from atrous.inference.openvino_package import load_openvino, openvino_core, quietly
 from atrous.inference.quantize import compare_labels, quantize
 from atrous.models.contract import DenseNetwork
 
@@ -58,7 +58,7 @@ class OpenVINOEngine(Engine):
         self.agreement: Agreement | None = None
         self._cache = cache
         self._openvino = load_openvino()
-        self._core = self._openvino.Core()
+        self._core = openvino_core()
         self._models: OrderedDict[tuple[int, ...], _Model] = OrderedDict()
         self._lock = threading.Lock()  # a compiled model answers one question at a time
         self._has_bfloat16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

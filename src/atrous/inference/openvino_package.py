@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import cache
 from typing import Any
 
 from atrous.errors import ConfigError
@@ -21,6 +22,21 @@ def load_openvino() -> Any:
         ConfigError: If it is not installed.
     """
     return _load("openvino")
+
+
+@cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` of the process, which lives as long as it does.
+
+    Its plugin for processors gives the thread that loads it a stack for signals, and frees that stack in the
+    thread that lets it go (2026.4): if that is another one, the next signal, a Ctrl-C too, ends the process.
+
+    Raises:
+        ConfigError: If OpenVINO is not installed.
+    """
+    core = load_openvino().Core()
+    core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # loads the plugin
+    return core
 
 
 def load_nncf() -> Any:
