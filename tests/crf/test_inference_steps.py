@@ -66,6 +66,7 @@ def test_mean_field_is_the_algorithm_line_by_line(spatial, normalization, compat
     np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_mean_field_is_the_algorithm_on_24_by_24_pixels():
     logits, images = scene((24, 24), num_classes=2)
     found = exact(logits, images, KERNELS, num_steps=2)

@@ -100,6 +100,7 @@ def test_agrees_with_narrow_colors_where_points_lie_on_borders_of_simplices():
 
 @installed
 @pytest.mark.parametrize("number", [0, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_agrees_on_a_street(shared_data, number):
     path = sorted((shared_data / "camvid" / "val").glob("*.jpg"))[number]
     with Image.open(path) as photo:
@@ -114,6 +115,7 @@ def test_agrees_on_a_street(shared_data, number):
 
 @installed
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
+@pytest.mark.slow
 def test_error_against_all_pairs_is_no_larger(seed):
     """One step with weights of 1: the lattice's approximation itself, not what steps make of it."""
     image = np.ascontiguousarray(portrait()[100 + 50 * seed :][:60, 150:210])

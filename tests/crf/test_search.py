@@ -112,7 +112,14 @@ def test_no_setting_is_tried_twice_and_the_search_ends_by_itself():
             assert score(label_maps_of(crf, examples)) <= result.score
 
 
-@pytest.mark.parametrize(("sigma", "start"), [(4.0, 1.0), (1.0, 6.0), (2 * 2**0.375, 2.0)])
+@pytest.mark.parametrize(
+    ("sigma", "start"),
+    [
+        (4.0, 1.0),
+        pytest.param(1.0, 6.0, marks=pytest.mark.slow),
+        pytest.param(2 * 2**0.375, 2.0, marks=pytest.mark.slow),
+    ],
+)
 def test_the_sigma_that_made_the_labels_is_found(sigma, start):
     examples, _ = draw_examples(8)
     truths = label_maps_of(DenseCRF([Spatial(sigma)], num_steps=3), examples)

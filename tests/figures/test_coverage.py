@@ -119,7 +119,10 @@ def test_title_names_the_worst():
     assert draw_coverage({"dense": coverage(DENSE)}).get_suptitle().startswith("No holes")
 
 
-@pytest.mark.parametrize("networks", [[GRIDDED], [GRIDDED] * 5, [[2, 4, 8]] * 2, [UNEQUAL] * 2])
+@pytest.mark.parametrize(
+    "networks",
+    [[GRIDDED], [GRIDDED] * 5, [[2, 4, 8]] * 2, pytest.param([UNEQUAL] * 2, marks=pytest.mark.slow)],
+)
 def test_nothing_leaves_the_picture_or_covers_a_caption(networks):
     figure = draw_coverage({f"${number}$": coverage(network) for number, network in enumerate(networks)})
     canvas = FigureCanvasAgg(figure)

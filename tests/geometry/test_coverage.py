@@ -44,6 +44,7 @@ def test_coverage_counts_every_path(plan):
 
 
 @given(plans(), st.data())
+@pytest.mark.slow
 def test_coverage_counts_every_path_inside_real_borders(plan, data):
     network = build(plan)
     cell = tuple(data.draw(st.integers(0, size - 1)) for size in network.output.size)

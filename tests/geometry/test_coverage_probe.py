@@ -22,7 +22,7 @@ def inside(found, values, size):
     return whole
 
 
-@pytest.mark.parametrize("rank", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rank", [1, *(pytest.param(rank, marks=pytest.mark.slow) for rank in (2, 3))])
 @settings(max_examples=25)
 @given(data=st.data())
 def test_coverage_is_what_pokes_move(rank, data):

@@ -118,7 +118,10 @@ def test_a_network_that_sees_everything_gets_large_images_whole(monkeypatch):
         list(predictor.label_rows((80, 40), lambda low, high: image[low:high]))
 
 
-@pytest.mark.parametrize("build", [compact, lambda: build_network("compact_context", num_classes=3)])
+@pytest.mark.parametrize(
+    "build",
+    [pytest.param(compact, marks=pytest.mark.slow), lambda: build_network("compact_context", num_classes=3)],
+)
 def test_an_engine_of_fixed_sizes_gets_exact_tiles(monkeypatch, tmp_path, build):
     pytest.importorskip("openvino")
     network, image = build(), picture(330, 250)

@@ -167,6 +167,7 @@ signal.raise_signal(signal.SIGINT)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_is_heard_after_another_thread_let_the_engine_go():
     run = subprocess.run([sys.executable, "-c", ENGINE_OF_ANOTHER_THREAD], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, "heard\n")

@@ -125,6 +125,7 @@ def assert_as_by_hand(network, image):
     tile_size=st.tuples(st.integers(18, 50), st.integers(18, 50)),
     factor=st.sampled_from([0, 2]),
 )
+@pytest.mark.slow
 def test_released_protocol_is_its_rendering_in_numpy_for_any_image_and_tile(size, tile_size, factor):
     network = build(Small, factor=factor, tile_size=tile_size)
     assert_as_by_hand(network, picture(*size))

@@ -29,10 +29,10 @@ def test_a_saved_state_goes_on_in_another_stream():
     "network",
     [
         nn.Conv1d(2, 2, 3, padding=1),
-        nn.ConvTranspose1d(2, 2, 5, 3),
+        pytest.param(nn.ConvTranspose1d(2, 2, 5, 3), marks=pytest.mark.slow),
         nn.ConstantPad1d((1, 3), 0.5),
-        nn.LPPool1d(2, 3, stride=2),
-        nn.Conv1d(2, 2, 3, padding=1, padding_mode="reflect"),
+        pytest.param(nn.LPPool1d(2, 3, stride=2), marks=pytest.mark.slow),
+        pytest.param(nn.Conv1d(2, 2, 3, padding=1, padding_mode="reflect"), marks=pytest.mark.slow),
         nn.Sequential(nn.MaxPool1d(3, 2, ceil_mode=True), nn.Upsample(scale_factor=2, mode="linear")),
     ],
 )

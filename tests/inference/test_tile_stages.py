@@ -103,6 +103,7 @@ def test_other_rows_than_were_asked_for_are_refused(context_network: DilatedNet)
 
 
 @pytest.mark.parametrize("staged", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
 def test_openvino_computes_the_tiles(context_network: DilatedNet, staged: bool, tmp_path: Path):
     pytest.importorskip("openvino", reason="needs the extra openvino")
     network, images = context_network.eval(), torch.randn(1, 3, *SIZE)

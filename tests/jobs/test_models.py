@@ -9,6 +9,7 @@ from atrous.jobs.progress import drain
 from atrous.models.catalog import CATALOG, build_network
 
 
+@pytest.mark.slow
 def test_models_lists_the_whole_catalog():
     result = drain(run(ModelsConfig()))
     listed = json.loads(json.dumps(result.to_dict()))

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -34,6 +35,7 @@ def test_cost_is_counted_at_the_size_of_the_image():
     assert (cost.field, cost.output_stride, cost.sees_all) == (296, 4, False)
 
 
+@pytest.mark.slow
 def test_a_network_with_a_global_path_sees_all():
     with torch.device("meta"):
         network = build_network("deeplab_v3_mobilenet_v3_large", num_classes=3).eval()

@@ -77,6 +77,7 @@ def test_the_outcome_is_shown_as_text_and_json(config):
     assert stored["trials"][0]["sigma_xy"] == 6.0
 
 
+@pytest.mark.slow
 def test_another_output_leaves_the_checkpoint_alone(config, checkpoint, tmp_path):
     content = checkpoint.read_bytes()
     elsewhere = replace(config, output=tmp_path / "refined.safetensors")

@@ -121,6 +121,7 @@ def test_a_run_leaves_what_its_folder_promises(config):
     assert all(float(row["loss"]) > 0 and 0 <= float(row["waiting"]) <= 1 for row in rows)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_best_network_of_each_stage(config):
     """What the run reports of a stage is what `evaluate` says about the network that it left."""
     result = train(replace(config, validate_every=2, joint=Stage()))
