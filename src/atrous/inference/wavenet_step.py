@@ -1,8 +1,8 @@
 """One sample of a WaveNet after the other, for several sounds at once: compiled loops on one thread.
 
 A layer's dilated convolution reads what the layer below computed d samples ago. Kept in a ring, it is there
-already (Le Paine et al. 2016), and a sample is one product of a vector and each weight matrix. These matrices,
-0.75 million weights, do not fit the caches close to a core in float32, which is why they are read in 16 bits.
+already (Le Paine et al. 2016), and a sample is one product of a vector and each weight matrix. In float32 the
+0.75 million weights of these do not fit the caches close to a core; in 16 bits they are read faster.
 """
 
 from functools import partial
@@ -22,15 +22,12 @@ NOTHING = -1  # in place of a code, before the first sample
 
 # tanh is P(x^2) x / Q(x^2) to 4e-7 where it is not 1 in single precision: Eigen's rational approximation.
 EDGE = np.float32(7.90531110763549805)
-P = tuple(
-    map(
-        np.float32,
-        (-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
-         1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03),
-    )
-)  # fmt: skip
-Q = tuple(
-    map(np.float32, (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03))
+P = np.array((
+    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
+    1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03,
+), np.float32)  # fmt: skip
+Q = np.array(
+    (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03), np.float32
 )
 HALF = np.float32(0.5)
 ZERO = np.float32(0)
@@ -84,7 +81,7 @@ class Past(NamedTuple):
 
 
 @intrinsic
-def _single(context: Any, stored: Any) -> Any:  # noqa: ARG001
+def _widened(context: Any, stored: Any) -> Any:  # noqa: ARG001
     """A stored weight as float32."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
@@ -95,6 +92,9 @@ def _single(context: Any, stored: Any) -> Any:  # noqa: ARG001
         return builder.bitcast(wide, ir.FloatType())
 
     return types.float32(stored), code
+
+
+_single: Any = _widened  # called without its context
 
 
 @fused
@@ -108,7 +108,7 @@ def tanh(value: np.float32) -> np.float32:
 
 @fused
 def _add_product(sums: Any, vectors: Any, matrix: Any) -> None:
-    """Add vectors (b, i) times the matrix (i, o) to sums (b, o), four rows of it in one pass over the sums."""
+    """Add vectors (b, i) times the matrix (i, o) to sums (b, o), four of its rows in a pass over the sums."""
     num_in = vectors.shape[1]
     for sound in range(len(sums)):
         total, vector = sums[sound], vectors[sound]
@@ -126,7 +126,7 @@ def _add_product(sums: Any, vectors: Any, matrix: Any) -> None:
 @fused
 def _read_and_keep(taps: Any, features: Any, ring: Any, start: int, dilation: int, moment: int) -> None:
     """Fill in what a layer's taps read, the earliest first, and put the features in the earliest's place."""
-    num_sounds, channels = features.shape
+    channels = features.shape[1]
     num_past = taps.shape[1] // channels - 1
     span = num_past * dilation
     for tap in range(num_past):
@@ -177,7 +177,6 @@ def run(
     num_sounds, num_samples = codes.shape
     num_layers, taken, both = stack.dilated.shape
     channels = both // 2
-    num_taps = taken // channels
     num_skips, num_codes = stack.final.shape
     taps = np.empty((num_sounds, taken), np.float32)
     gates = np.empty((num_sounds, both), np.float32)

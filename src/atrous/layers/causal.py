@@ -6,7 +6,7 @@ from torch.nn import functional
 
 
 class CausalConv1d(nn.Conv1d):
-    """A dilated convolution whose output at a sample reads that sample and earlier ones; zeros before the start.
+    """A dilated convolution that reads a sample and earlier ones for its output there; zeros come first.
 
     Args:
         in_channels: Of the features.

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -34,6 +35,21 @@ class Companding:
         """Samples from -1 to 1 as the network wants them: 1 in the channel of their code, else 0."""
         codes = mulaw_encode(images[:, 0], levels=self.levels)
         return functional.one_hot(codes, self.levels).movedim(-1, 1).to(images.dtype)
+
+    def before(
+        self, codes: Int64[Tensor, "b t"], conditions: Float[Tensor, "b n"] | None = None
+    ) -> Float[Tensor, "b c t"]:
+        """What a generator reads before each of these codes: the one before it, and nothing before the first.
+
+        Args:
+            codes: Of the sounds.
+            conditions: Of the sounds, the same at every sample; channels behind those of the codes.
+        """
+        shown = functional.one_hot(codes[:, :-1], self.levels).movedim(-1, 1).float()
+        shown = functional.pad(shown, (1, 0))
+        if conditions is None:
+            return shown
+        return torch.cat([shown, conditions[..., None].expand(-1, -1, shown.shape[2])], dim=1)
 
     def to_dict(self) -> dict[str, Any]:
         """The two fields, ready for JSON."""

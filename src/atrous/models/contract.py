@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import CheckpointError, ConfigError
+from atrous.models.companding import Companding
 from atrous.models.window import Window
 
 
@@ -76,12 +77,18 @@ class Normalization:
             raise CheckpointError(str(error)) from error
 
 
-def normalization_of(fields: dict[str, Any]) -> Normalization | Window:
-    """What `to_dict` of the one or the other wrote.
+AnyNormalization = Normalization | Window | Companding
+"""How networks for images, for volumes and for sounds want their input."""
+
+
+def normalization_of(fields: dict[str, Any]) -> AnyNormalization:
+    """What `to_dict` of one of them wrote.
 
     Raises:
         CheckpointError: If a field is missing or has another form.
     """
+    if "levels" in fields:
+        return Companding.from_dict(fields)
     return Window.from_dict(fields) if "darkest" in fields else Normalization.from_dict(fields)
 
 
@@ -126,19 +133,21 @@ class DenseNetwork(nn.Module, ABC):
     The image (b, 3, h, w), normalized by `normalization.apply` and padded by `geometry.margin` reflected
     pixels on every side, becomes logits (b, num_classes, ceil(h / output_stride), ceil(w / output_stride)).
     A pair of images (b, 6, h, w) is taken in the same way where a network is built for it, and so is a volume
-    (b, 1, x, y, z) by one for volumes; its `normalization` is a `Window`.
+    (b, 1, x, y, z) by one for volumes; its `normalization` is a `Window`. Sounds (b, 1, t) become one-hot codes
+    (b, c, t) by their `Companding`, and conditions may stand behind these.
 
     Attributes:
         num_classes: Outputs a cell: scores of so many classes, or values of a regression.
-        num_axes: Spatial axes of its input: 2 for images, 3 for volumes.
-        num_channels: Of its input: 3 for an image, 6 for a pair, the second behind the first; 1 for a volume.
+        num_axes: Axes of its input: 2 for images, 3 for volumes, 1 for sounds.
+        num_channels: Of its input: 3 for an image, 6 for a pair, the second behind the first; 1 for a volume;
+            for a sound the codes and the conditions.
         tile_size: Height and width, margin included, of the tiles that the authors' own script predicts; None
             for networks that were not released with one.
     """
 
     num_classes: int
     geometry: LogitGeometry
-    normalization: Normalization | Window
+    normalization: AnyNormalization
     num_axes: int = 2
     num_channels: int = 3
     tile_size: tuple[int, int] | None = None
@@ -180,7 +189,7 @@ class DenseNetwork(nn.Module, ABC):
         """The order in memory in which convolutions are fast: channels last."""
         return torch.channels_last if self.num_axes == 2 else torch.channels_last_3d
 
-    def use_normalization_(self, normalization: Normalization | Window) -> None:
+    def use_normalization_(self, normalization: AnyNormalization) -> None:
         """Expect pixels normalized another way from now on, in a front end inside as well; in place."""
         for part in self.modules():
             if isinstance(part, DenseNetwork):

@@ -1,15 +1,15 @@
 """WaveNet (van den Oord et al. 2016): gated dilated convolutions in time, with skips from every layer.
 
-| part     | layers                                                             | channels    | sees             |
-|----------|--------------------------------------------------------------------|-------------|------------------|
-| first    | 1x1 on one-hot mu-law codes                                        | 64          | 1 sample         |
-| layer    | dilated by d, kernel 2; tanh of one half, gated by the other; then | 128         | d more           |
-|          | 1x1 added to its input, and 1x1 added to the skips                 | 64 and 64   |                  |
-| 30 of it | d = 1, 2, 4 .. 512, three times                                    |             | 3,070 samples    |
-| last     | ReLU of the skips' sum, 1x1, ReLU, 1x1                             | 64, classes | 3,070 samples    |
+| part     | layers                                                       | channels    | sees          |
+|----------|--------------------------------------------------------------|-------------|---------------|
+| first    | 1x1 on one-hot mu-law codes                                  | 64          | 1 sample      |
+| layer    | kernel 2, dilated by d; tanh of one half times the other's   | 128         | d more        |
+|          | logistic function; 1x1 added to its input, 1x1 to the skips  | 64 and 64   |               |
+| 30 of it | d = 1, 2, 4 .. 512, three times                              |             | 3,070 samples |
+| last     | ReLU of the skips' sum, 1x1, ReLU, 1x1                       | 64, classes | 3,070 samples |
 
 Inputs may carry conditions behind the codes, one channel each (section 2.5): every layer adds its own 1x1 of
-them before the gate. Constant over time they are a global condition, a speaker or a word; over time a local one.
+them before the gate. Constant over time they are a global condition, a speaker or a word; else a local one.
 A generator is causal: logits at a sample read it and earlier ones, and say which code comes next. A labeler
 reads as far ahead as back.
 """
@@ -110,8 +110,8 @@ class WaveNet(DenseNetwork):
         super().__init__()
         if min((*dilations, kernel_size, channels, skip_channels), default=0) < 1 or not dilations:
             raise ConfigError(
-                f"dilations {tuple(dilations)}, {kernel_size} taps, {channels} and {skip_channels} channels make "
-                "no network; give at least one layer, and numbers from 1 on"
+                f"dilations {tuple(dilations)}, {kernel_size} taps, {channels} and {skip_channels} channels "
+                "make no network; give at least one layer, and numbers from 1 on"
             )
         if not is_causal and kernel_size % 2 == 0:
             raise ConfigError(
@@ -119,10 +119,11 @@ class WaveNet(DenseNetwork):
                 "give an odd one"
             )
         self.num_classes = num_classes
+        self.is_causal = is_causal
         self.normalization = Companding()
         self.num_conditions = num_conditions
-        self.num_channels = self.normalization.levels + num_conditions
-        self.first = nn.Conv1d(self.normalization.levels, channels, 1)
+        self.num_channels = LEVELS + num_conditions
+        self.first = nn.Conv1d(LEVELS, channels, 1)
         self.layers = nn.ModuleList(
             GatedLayer(
                 channels, skip_channels, kernel_size, dilation=dilation, num_conditions=num_conditions,

@@ -1,0 +1,126 @@
+"""A WaveNet's samples by compiled loops: its weights as these read them, and what they keep."""
+
+from collections.abc import Sequence
+from typing import Literal, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+
+from atrous.errors import ConfigError
+from atrous.inference.next_samples import Codes, NextSamples, Noise
+from atrous.inference.wavenet_step import NOTHING, Past, Stack, Weights, run
+from atrous.models.wavenet import WaveNet
+
+
+@final
+class WaveNetSamples(NextSamples):
+    """By compiled loops, on one thread.
+
+    Args:
+        network: Causal; its weights are copied.
+        conditions: Of the sounds; None for a network without.
+        num_sounds: At once.
+        precision: Of the matrices of the layers and after: "float32", or "bfloat16", with sums in float32.
+    """
+
+    def __init__(
+        self,
+        network: WaveNet,
+        conditions: Float[Tensor, "b n"] | None,
+        *,
+        num_sounds: int,
+        precision: Literal["float32", "bfloat16"],
+    ) -> None:
+        self._stack = _stack_of(network, conditions, num_sounds=num_sounds, precision=precision)
+        taps = network.layers[0].dilated.kernel_size[0]  # type: ignore[union-attr, index]
+        cells = (taps - 1) * int(self._stack.dilations.sum())
+        ring = np.zeros((cells, num_sounds, self._stack.first.shape[1]), np.float32)
+        self._past = Past(ring, np.full(num_sounds, NOTHING), np.zeros(1, np.int64))
+
+    def advance(
+        self, given: Codes, noise: Noise, *, temperature: float, keeps_logits: bool = False
+    ) -> tuple[Codes, Float32[np.ndarray, "b n k"]]:
+        """See `NextSamples.advance`."""
+        num_sounds, num_samples = noise.shape
+        codes = np.empty((num_sounds, num_samples), np.int64)
+        kept = num_samples if keeps_logits else 0
+        logits = np.empty((num_sounds, kept, len(self._stack.final_bias)), np.float32)
+        run(self._stack, self._past, given, noise, float(temperature), codes, logits)
+        return codes, logits
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The rings, the last sample and the number of samples."""
+        return {name: torch.from_numpy(value.copy()) for name, value in self._past._asdict().items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from there.
+
+        Raises:
+            ConfigError: If the state is that of another network, or of another number of sounds.
+        """
+        own = self._past._asdict()
+        if state.keys() != own.keys() or any(state[name].shape != own[name].shape for name in own):
+            raise ConfigError(
+                "the state is that of another network, or of more or fewer sounds; give its own"
+            )
+        for name, value in own.items():
+            value[:] = state[name].numpy()
+
+
+def _stack_of(
+    network: WaveNet,
+    conditions: Float[Tensor, "b n"] | None,
+    *,
+    num_sounds: int,
+    precision: Literal["float32", "bfloat16"],
+) -> Stack:
+    """The weights as the loops read them."""
+    layers = list(network.layers)
+    channels = network.first.out_channels
+    silent = torch.zeros(channels, channels), torch.zeros(channels)  # what the last layer adds to its input
+    residuals = [silent if layer.residual is None else _linear(layer.residual) for layer in layers]
+    skips = [_linear(layer.skip) for layer in layers]
+    pairs = list(zip(residuals, skips, strict=True))
+    first, first_bias = _linear(network.first)
+    hidden, final = _linear(network.last[1]), _linear(network.last[3])
+    dilations = np.array([layer.dilated.dilation[0] for layer in layers])
+    spans = dilations * (layers[0].dilated.kernel_size[0] - 1)
+    return Stack(
+        first=_plain(torch.cat([first + first_bias, first_bias[None]])),
+        dilated=_stored([layer.dilated.weight.permute(2, 1, 0).flatten(0, 1) for layer in layers], precision),
+        gate_bias=_plain(torch.stack([_gate_bias(layer, conditions, num_sounds) for layer in layers], dim=1)),
+        joint=_stored([torch.cat([matrix for matrix, _ in pair], dim=1) for pair in pairs], precision),
+        joint_bias=_plain(torch.stack([torch.cat([bias for _, bias in pair]) for pair in pairs])),
+        hidden=_stored([hidden[0]], precision)[0],
+        hidden_bias=_plain(hidden[1]),
+        final=_stored([final[0]], precision)[0],
+        final_bias=_plain(final[1]),
+        dilations=dilations,
+        starts=np.cumsum(spans) - spans,
+    )
+
+
+def _gate_bias(
+    layer: nn.Module, conditions: Float[Tensor, "b n"] | None, num_sounds: int
+) -> Float[Tensor, "b c2"]:
+    bias = layer.dilated.bias.expand(num_sounds, -1)
+    return bias if conditions is None else bias + layer.condition(conditions[..., None])[..., 0]
+
+
+def _linear(conv: nn.Module) -> tuple[Float[Tensor, "i o"], Float[Tensor, " o"]]:
+    """A 1x1 convolution as a matrix and a bias."""
+    return conv.weight[:, :, 0].T, conv.bias
+
+
+def _plain(values: Tensor) -> Float32[np.ndarray, "..."]:
+    return np.ascontiguousarray(values.detach().float().numpy())
+
+
+def _stored(matrices: Sequence[Tensor], precision: str) -> Weights:
+    """The matrices behind each other, in float32 or the 16 bits of bfloat16."""
+    stacked = torch.stack(list(matrices)).detach().contiguous()
+    if precision == "float32":
+        return stacked.float().numpy()
+    return stacked.to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)
