@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from atrous.geometry.axis import Global
+from atrous.geometry.axis import PLACES, Global
 from atrous.geometry.coverage import Coverage
 from atrous.geometry.graph import Node
 from atrous.geometry.gridding import Gridding
@@ -97,7 +97,7 @@ class Analysis:
         elif self.coverage is not None and len(self.coverage.holes):
             yield "Along each axis nothing is skipped; the holes lie where branches of different shape end."
         if apart := self._misaligned():
-            _, unit = _units(self.field)
+            _, unit = PLACES[len(self.field.stride)]
             named = ", ".join(f"{layer.node.label} by {layer.misalignment:g} {unit}" for layer in apart[:FEW])
             more = f" and at {len(apart) - FEW} more places" if len(apart) > FEW else ""
             yield f"Misaligned: branches with different centers meet at {named}{more}."
@@ -109,7 +109,7 @@ class Analysis:
 def _sight(analysis: Analysis) -> Iterator[str]:
     """How far it sees."""
     field = analysis.field
-    one, unit = _units(field)
+    one, unit = PLACES[len(field.stride)]
     local = f"{_times(field.local)} {unit} at stride {_times(field.stride)}"
     lines = [f"{_plain(c)} + {s} r" for c, s in zip(field.center, field.stride, strict=True)]
     center = lines[0] if len(set(lines)) == 1 else f"({', '.join(lines)})"
@@ -125,11 +125,6 @@ def _sight(analysis: Analysis) -> Iterator[str]:
         billions = sum(layer.node.multiply_adds for layer in layers) / 1e9
         size = _times(analysis.shape[2:])
         yield f"Cost: {parameters:,} parameters, {billions:.2f} billion multiply-adds at {size} {unit}."
-
-
-def _units(field: ReceptiveField) -> tuple[str, str]:
-    """What one place of the input is called, and many."""
-    return {1: ("sample", "samples"), 2: ("pixel", "px"), 3: ("voxel", "voxels")}[len(field.stride)]
 
 
 def _global_reasons(layers: tuple[ReceptiveField, ...]) -> str:
@@ -163,7 +158,7 @@ def _layer_table(layers: tuple[ReceptiveField, ...]) -> list[str]:
         )
         for row in rows
     ]
-    _, unit = _units(layers[-1])
+    _, unit = PLACES[len(layers[-1].stride)]
     return [*lines, f"field, stride, center in {unit} of the input; MMAC: millions of multiply-adds"]
 
 
