@@ -35,9 +35,16 @@ def test_folds_share_all_pairs_out_evenly_in_the_order_of_names(names, count, da
     assert sorted([*folds[number], *(pair.name for pair in rest)]) == sorted(names)
 
 
-@pytest.mark.parametrize("name", ["fold5of5", "not-fold0of1"])
-def test_a_fold_that_cannot_be_is_refused(name):
-    with pytest.raises(DataError, match="folds are counted from 0"):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fold5of5", "folds are counted from 0"),
+        ("not-fold0of1", "one of at least 2"),
+        ("fold0of0", "at least 2"),
+    ],
+)
+def test_a_fold_that_cannot_be_is_refused(name, words):
+    with pytest.raises(DataError, match=words):
         parse_fold(name)
 
 

@@ -1,10 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from atrous.data.open import find_layout, open_dataset, splits
+from atrous.data.open import find_layout, open_dataset, samples_in_both, splits
 from atrous.errors import DataError
 
 
@@ -105,6 +106,14 @@ def test_a_union_of_different_classes_is_refused(tmp_path):
     )
     with pytest.raises(DataError, match=message):
         open_dataset(tmp_path, "train+val")
+
+
+def test_samples_of_two_splits_are_the_same_by_their_images(tmp_path):
+    _folders(tmp_path)
+    assert [samples_in_both(tmp_path, first, "val") for first in ("train", "val", "train+val")] == [0, 1, 1]
+    scenes = Path("builtin:scenes")
+    assert samples_in_both(scenes, "train", "val") == 0
+    assert samples_in_both(scenes, "val", "val") == len(open_dataset(scenes, "val"))
 
 
 def test_an_unknown_split_names_its_neighbor(tmp_path):

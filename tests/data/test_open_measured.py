@@ -90,9 +90,11 @@ def test_what_is_not_there_is_told(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"holds no measured values; put images into"):
         open_measured(tmp_path / "empty", "train")
-    with pytest.raises(DataError, match=r"no built-in data builtin:scenes with measured values"):
+    with pytest.raises(DataError, match=r"no built-in data builtin:scenes of depth or flow"):
         open_measured(Path("builtin:scenes"), "train")
     with pytest.raises(DataError, match=r"builtin:deth is not built in; give .*builtin:depth"):
         open_dataset(Path("builtin:deth"), "train")
-    with pytest.raises(DataError, match=r"holds measured values and no labels; train on them with --task"):
+    with pytest.raises(
+        DataError, match=r"holds measured values and no labels; atrous train learns them with --task"
+    ):
         open_dataset(tmp_path, "train")

@@ -49,7 +49,7 @@ def test_slices_of_a_volume_lie_as_their_axes_say():
     middle = [size // 2 for size in seen.seen.shape]
     expected = [seen.seen[middle[0]], seen.seen[:, middle[1]].T, seen.seen[:, :, middle[2]]]
     labels = [axes.get_ylabel() for axes in panel.axes if axes.images]
-    assert labels == ["row, px", "column, px", "slice, px"]
+    assert labels == ["row, voxels", "column, voxels", "slice, voxels"]
     for (colors, _), plane in zip(maps_of(panel), expected, strict=True):
         np.testing.assert_array_equal(is_white(colors), ~plane)
 

@@ -100,4 +100,4 @@ def test_picture_is_a_png():
 
 def test_size_of_unequal_axes_is_written_out():
     assert describe_size((15, 15)) == "15 px"
-    assert describe_size((3, 9, 9)) == "3 x 9 x 9 px"
+    assert describe_size((3, 9, 9)) == "3 x 9 x 9 voxels"

@@ -25,4 +25,8 @@ def test_a_row_a_sample_and_a_chart_a_channel(scenes):
 def test_a_sample_without_a_measured_pixel_is_drawn():
     sample = DepthScenes("val")[0]
     empty = Measured("empty", sample.image, np.full_like(sample.values, np.nan), sample.quantity)
-    assert to_png(draw_value_errors([(empty, sample.values)]))
+    figure = draw_value_errors([(empty, sample.values)])
+    assert to_png(figure)
+    measured, predicted = (np.asarray(figure.axes[column].images[0].get_array()) for column in (1, 2))
+    assert not measured.any()
+    assert len(np.unique(predicted)) > 20

@@ -267,6 +267,17 @@ def test_predictor_refuses_a_missing_or_broken_checkpoint(tmp_path, tiny_checkpo
         Predictor(short)
 
 
+def test_outputs_that_are_not_finite_are_no_labels():
+    network = compact_network()
+    network.layers.final.weight.data.fill_(1e38)  # type: ignore[union-attr]
+    predictor = Predictor(network, device="cpu")
+    image = np.full((20, 30, 3), 255, np.uint8)
+    with pytest.raises(CheckpointError, match="outputs are not finite: its weights overflow"):
+        predictor(image)
+    with pytest.raises(CheckpointError, match="outputs are not finite"):
+        list(predictor.label_rows((20, 30), lambda start, stop: image[start:stop]))
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from atrous.crf.dense_crf import DenseCRF
-from atrous.errors import ConfigError, ShapeError
+from atrous.errors import CheckpointError, ConfigError, DataError, ShapeError
 from atrous.inference import volume_prediction
 from atrous.inference.predictor import Predictor
 from atrous.inference.views import Views
@@ -81,3 +81,17 @@ def test_images_and_volumes_are_told_apart(network):
         ShapeError, match=r"an image is uint8 RGB .* not float32 .* a volume needs a network for volumes"
     ):
         Predictor(build_network("compact"), device="cpu")(volume(4, 5, 6))
+
+
+def test_a_volume_without_a_finite_voxel_shows_nothing(network):
+    values = volume(9, 12, 10)
+    values[0, 0, 0] = np.inf
+    assert Predictor(network, device="cpu")(values).label_map.shape == values.shape
+    with pytest.raises(DataError, match="no voxel of the volume is finite"):
+        Predictor(network, device="cpu")(np.full_like(values, np.nan))
+
+
+def test_outputs_that_are_not_finite_are_no_labels(network):
+    nn.init.constant_(network.layers.final.weight, 1e38)
+    with pytest.raises(CheckpointError, match="outputs are not finite: its weights overflow"):
+        Predictor(network, device="cpu")(volume(9, 12, 10))

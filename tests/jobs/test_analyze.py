@@ -109,3 +109,15 @@ def test_dilations_must_be_numbers_from_1_on(text):
 def test_either_a_network_or_dilations(config):
     with pytest.raises(ConfigError, match="either a NETWORK or --dilations"):
         drain(run(config))
+
+
+def test_a_network_of_the_catalog_may_stand_on_another_backbone():
+    found = drain(run(AnalyzeConfig("fcn8s", backbone="resnet18"))).to_dict()
+    assert found["layers"][-1]["receptive_field"] == [659, 659]
+    with pytest.raises(ConfigError, match=r'"a.safetensors" has its backbone; leave backbone out'):
+        drain(run(AnalyzeConfig("a.safetensors", backbone="resnet18")))
+
+
+def test_places_of_volumes_are_voxels():
+    text = drain(run(AnalyzeConfig("context3d", input_size=(40,), max_memory=1e-6))).to_table()
+    assert "Receptive field: 35 voxels at stride 1; cell r is centered on voxel 0" in text

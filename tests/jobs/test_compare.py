@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -18,29 +19,12 @@ from atrous.jobs.compare import CompareConfig, compare, run
 from atrous.jobs.contenders import Contender
 from atrous.jobs.train import TrainConfig
 from atrous.training.settings import Stage
-
-STAGE = Stage(num_steps=3, batch_size=2, crop_size=(32, 40), learning_rate=0.01)
+from jobs.comparisons import resumed, small_comparison
 
 
 @pytest.fixture
 def config(tiny_data, tmp_path):
-    return CompareConfig(
-        data=tiny_data,
-        output=tmp_path / "compared",
-        networks=("compact", "compact_context"),
-        seeds=(0,),
-        device="cpu",
-        precision="float32",
-        save_every=1,
-        speed="none",
-        front_end=STAGE,
-        context=replace(STAGE, num_steps=2),
-        joint=replace(STAGE, num_steps=1),
-    )
-
-
-def resumed(config):
-    return CompareConfig(output=config.output, resume=True, speed="none")
+    return small_comparison(tiny_data, tmp_path / "compared")
 
 
 def assert_same(ours, theirs):
@@ -79,7 +63,8 @@ def test_a_comparison_leaves_a_table_a_picture_and_every_run(config):
     assert (config.output / "comparison.md").read_text() == result.to_markdown() + "\n"
     with Image.open(result.picture) as picture:
         assert picture.width > 1000
-    assert load_toml(config.output / "recipe.toml", CompareConfig) == config
+    said = replace(config, train_split="train", split="val")
+    assert load_toml(config.output / "recipe.toml", CompareConfig) == said
 
 
 @pytest.mark.slow
@@ -137,10 +122,12 @@ def test_networks_and_seeds_are_added_to_a_comparison(config):
 
 def test_a_network_that_fails_is_a_line_with_its_reason(config):
     diverging = Contender("compact", name="diverging", learning_rate_factor=1e30)
-    result = compare(replace(config, networks=("unknown", "diverging", "compact"), contenders=(diverging,)))
+    based = Contender("compact", name="based", backbone="vgg16")
+    names = ("based", "diverging", "compact")
+    result = compare(replace(config, networks=names, contenders=(diverging, based)))
     unknown, diverged, fine = result.standings
     assert result.exit_code == 1
-    assert unknown.reason.startswith('no network "unknown" in the catalog')
+    assert unknown.reason.startswith('"compact" stands on no other backbone')
     assert "the loss of update 2 is" in diverged.reason
     assert unknown.mean_iou is None
     assert diverged.mean_iou is None
@@ -166,9 +153,19 @@ def test_a_run_killed_before_its_first_save_begins_anew(config):
         ({"data": None}, ConfigError, "no data given; give the folder of a data set, or --resume"),
         ({"networks": ()}, ConfigError, "no networks given; name some by --networks"),
         (
-            {"networks": ("unet9", "no")},
+            {"contenders": (Contender("compact", name="a", backbone="vgg16"),), "networks": ("a",)},
             ConfigError,
-            'none of the networks can be compared; no network "unet9"',
+            'none of the networks can be compared; "compact" stands on no other backbone',
+        ),
+        (
+            {"networks": ("compact", "unet9")},
+            ConfigError,
+            'no network "unet9" in the catalog or among the contenders; did you mean "unet"',
+        ),
+        (
+            {"contenders": (Contender("compact", init=Path("none.safetensors")),)},
+            ConfigError,
+            r"compact starts from none\.safetensors, which is not there",
         ),
         ({"split": "vall"}, DataError, 'has no split "vall"; did you mean "val"'),
         ({"resume": True}, CheckpointError, r"has no recipe\.toml to resume; leave out --resume to start"),
@@ -184,7 +181,7 @@ def test_mistakes_are_told_before_anything_is_trained(config, change, error, mes
     ("change", "message"),
     [
         ({"seeds": (1, 1)}, "seeds 1 1 name one twice; give each once"),
-        ({"seeds": ()}, r"seeds are \(\); give one or more"),
+        ({"seeds": (-1,)}, r"seeds are \(-1,\); they must be at least 0"),
         ({"networks": ("compact", "compact")}, "networks compact compact name one twice"),
         ({"save_every": 0}, "save_every at least 1"),
         ({"front_end": Stage()}, "front_end has no steps; every network begins with it"),

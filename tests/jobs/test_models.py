@@ -59,5 +59,12 @@ def test_models_refuses_an_unknown_network():
 
 
 def test_models_refuses_no_classes():
-    with pytest.raises(ConfigError, match="at least 1"):
+    with pytest.raises(ConfigError, match="0 classes make no network; give a whole number"):
         drain(run(ModelsConfig(num_classes=0)))
+
+
+def test_networks_are_counted_on_another_backbone():
+    (entry,) = drain(run(ModelsConfig(networks=("unet",), backbone="vgg16", num_classes=11))).entries
+    assert (entry.name, entry.parameters, entry.receptive_field) == ("unet on vgg16", 24_893_707, 292)
+    with pytest.raises(ConfigError, match="backbone vgg16 is not for every network; name those"):
+        drain(run(ModelsConfig(backbone="vgg16")))

@@ -1,5 +1,6 @@
 """Networks by name: built, saved, loaded, refused."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -55,7 +56,7 @@ def test_front_ends_are_what_the_networks_stand_on():
     [
         ({"name": "dilation9"}, 'no network "dilation9" in the catalog; did you mean "dilation8"?'),
         ({"name": "zzz"}, 'no network "zzz" in the catalog; known are compact, compact_context, '),
-        ({"name": "compact", "num_classes": 0}, "0 classes make no network; give at least 1"),
+        ({"name": "compact", "num_classes": 0}, "0 classes make no network; give a whole number from 1 on"),
         ({"name": "compact", "context_module": "huge"}, 'a context module is "basic" or "large", not "huge"'),
         (
             {"name": "compact_context", "context_module": "basic"},
@@ -90,6 +91,15 @@ def test_network_of_gives_the_normalization_to_every_part():
     network = network_of(saved, source="here")
     assert isinstance(network, DilatedNet)
     assert network.normalization == network.front_end.normalization == normalization
+
+
+def test_a_checkpoint_with_values_that_are_not_finite_is_refused():
+    saved = checkpoint_of()
+    saved.tensors["layers.final.bias"] = torch.tensor([0.0, math.nan, 1.0])
+    with pytest.raises(
+        CheckpointError, match=r"here holds values .* not finite, such as in layers\.final\.bias"
+    ):
+        network_of(saved, source="here")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,9 @@ class Fold:
         """
         pairs = sorted(dataset.pairs, key=lambda pair: pair.name)
         if len(pairs) < self.count:
-            raise DataError(f"{source} has {len(pairs)} pairs, too few for {self.count} folds; ask for fewer")
+            raise DataError(
+                f"{source} has {len(pairs)} samples, too few for {self.count} folds; ask for fewer"
+            )
         first, stop = (len(pairs) * place // self.count for place in (self.number, self.number + 1))
         chosen = pairs[:first] + pairs[stop:] if self.is_rest else pairs[first:stop]
         return replace(dataset, pairs=tuple(chosen))
@@ -52,6 +54,8 @@ def parse_fold(split: str) -> Fold | None:
     if found is None:
         return None
     number, count = int(found["number"]), int(found["count"])
-    if count < 2 or number >= count:
+    if count < 2:
+        raise DataError(f'there is no "{split}"; a fold is one of at least 2, as fold0of5')
+    if number >= count:
         raise DataError(f'there is no "{split}"; folds are counted from 0, as fold0of5 to fold4of5')
     return Fold(number, count, bool(found["rest"]))

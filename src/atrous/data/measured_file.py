@@ -44,10 +44,9 @@ def read_values(path: Path, quantity: Quantity, *, scale: float | None) -> Value
     if stored.ndim == 3 and len(stored) != len(quantity.channels) == stored.shape[2]:
         stored = stored.transpose(2, 0, 1)
     if stored.ndim != 3 or len(stored) != len(quantity.channels):
-        names = ", ".join(quantity.channels)
-        raise DataError(
-            f"{path} has the shape {stored.shape}; {quantity.kind} is (h, w) for each of {names}: store it so"
-        )
+        one = len(quantity.channels) == 1
+        wanted = "(h, w)" if one else f"({len(quantity.channels)}, h, w), {' and '.join(quantity.channels)},"
+        raise DataError(f"{path} has the shape {stored.shape}, and {wanted} is wanted; store it so")
     if stored.dtype.kind in "iu" and scale is None:
         raise DataError(
             f"{path} holds integers ({stored.dtype}), and nothing says how much 1 is; write scale = ... (in "

@@ -104,7 +104,9 @@ def open_dataset(path: Path, split: str) -> Samples:
     """
     root = Path(path)
     if holds_measured(root):
-        raise DataError(f"{root} holds measured values and no labels; train on them with --task regression")
+        raise DataError(
+            f"{root} holds measured values and no labels; atrous train learns them with --task regression"
+        )
     if is_builtin(root):
         return open_builtin(root, split)
     layout = LAYOUTS[find_layout(root)]
@@ -112,6 +114,18 @@ def open_dataset(path: Path, split: str) -> Samples:
     refuse_absent(root, layout, parts)
     opened = [(part, open_part(root, layout, part)) for part in parts]
     return opened[0][1] if len(opened) == 1 else _joined(root, opened)
+
+
+def samples_in_both(path: Path, first: str, second: str) -> int:
+    """How many samples of the second split are in the first one too, by their images.
+
+    Raises:
+        DataError: As `open_dataset`.
+    """
+    known, judged = (open_dataset(path, split) for split in (first, second))
+    if not isinstance(known, Dataset) or not isinstance(judged, Dataset):  # made, each split by itself
+        return len(judged) if first == second else 0
+    return len({pair.image_path for pair in known.pairs} & {pair.image_path for pair in judged.pairs})
 
 
 def split_parts(split: str) -> list[str]:
@@ -132,7 +146,7 @@ def open_part(root: Path, layout: Layout, split: str) -> Dataset:
     fold = parse_fold(split)
     if fold is None:
         return layout.open(root, split)
-    return fold.of(layout.open(root, FOLDED), source=f'{root}, split "{FOLDED}",')
+    return fold.of(layout.open(root, FOLDED), source=f'split "{FOLDED}" of {root}')
 
 
 def refuse_absent(root: Path, layout: Layout, splits: list[str]) -> None:

@@ -118,7 +118,9 @@ def open_measured(path: Path, split: str) -> MeasuredSamples:
     if str(path) == flow_scenes.PATH:
         return flow_scenes.FlowScenes(split)
     if str(path).startswith("builtin:"):
-        raise DataError(f"no built-in data {path} with measured values; {suggestion(str(path), BUILT_IN)}")
+        raise DataError(
+            f"no built-in data {path} of depth or flow, as the task is; {suggestion(str(path), BUILT_IN)}"
+        )
     known = measured_splits(path)
     if not known:
         raise DataError(

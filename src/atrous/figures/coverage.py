@@ -8,6 +8,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from atrous.figures.canvas import INK, MUTED
 from atrous.figures.coverage_maps import common_scale, draw_bars, draw_key, draw_map
+from atrous.geometry.axis import PLACES
 from atrous.geometry.coverage import Coverage
 from atrous.geometry.gridding import Gridding
 
@@ -84,7 +85,7 @@ _DRAW = {1: _draw_line, 2: _draw_plane, 3: _draw_volume}
 
 
 def _axis_name(coverage: Coverage, axis: int) -> str:
-    unit = f'cells of "{coverage.source.label}"' if coverage.source.inputs else "px"
+    unit = f'cells of "{coverage.source.label}"' if coverage.source.inputs else PLACES[coverage.seen.ndim][1]
     return f"{AXES[coverage.seen.ndim][axis]}, {unit}"
 
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
 from atrous.figures.canvas import BAND, BLUE, INK, ORANGE, tidy
 from atrous.figures.growth import Growth, grow, pixels
+from atrous.geometry.axis import PLACES
 from atrous.geometry.receptive_field import ReceptiveField
 
 _Dashes = str | tuple[float, tuple[float, ...]]
@@ -47,20 +48,21 @@ def draw_field_growth(fields: Mapping[str, ReceptiveField]) -> Figure:
         _draw_line(axes, growth, LOOKS[number % len(LOOKS)], everything)
     _name_lines(axes, growths)
     has_strides = any(growth.strides for growth in growths.values())
-    note = "; circled: the stride from there on, in input px" if has_strides else ""
+    _, unit = PLACES[len(next(iter(fields.values())).stride)]
+    note = f"; circled: the stride from there on, in input {unit}" if has_strides else ""
     axes.set_xlabel(f"layer (pointwise ones not counted{note})", color=INK, fontsize=10)
-    axes.set_ylabel("receptive field, px", color=INK, fontsize=10)
+    axes.set_ylabel(f"receptive field, {unit}", color=INK, fontsize=10)
     return figure
 
 
 def describe_size(size: tuple[float, ...]) -> str:
-    """A size in pixels, one number where all axes agree.
+    """A size in pixels, samples or voxels, one number where all axes agree.
 
     >>> describe_size((15, 15)), describe_size((3, 9))
     ('15 px', '3 x 9 px')
     """
     sides = size[:1] if len(set(size)) == 1 else size
-    return " x ".join(f"{side:g}" for side in sides) + " px"
+    return " x ".join(f"{side:g}" for side in sides) + f" {PLACES[len(size)][1]}"
 
 
 def _scale(axes: Axes, growths: list[Growth]) -> float:

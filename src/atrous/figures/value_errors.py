@@ -70,7 +70,7 @@ def _pictures(sample: Measured, values: Values) -> tuple[np.ndarray, np.ndarray,
     """Image, measured and predicted values in color, on one scale."""
     image = sample.image[..., :3]
     if sample.quantity.kind == "depth":
-        span = span_of(sample.values)
+        span = span_of(sample.values if np.isfinite(sample.values).any() else values)
         return image, color_depth(sample.values[0], span=span), color_depth(values[0], span=span)
     lengths = np.hypot(*sample.values)
     longest = float(np.nanmax(lengths)) if np.isfinite(lengths).any() else 1.0

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from atrous.errors import CheckpointError
 from atrous.geometry.program import evaluating
 from atrous.inference.prepared import Prepared, prepared
 from atrous.models.contract import DenseNetwork
@@ -61,3 +62,17 @@ class TorchEngine(Engine):
     def of(self, part: DenseNetwork) -> "TorchEngine":
         """An engine of the same kind for a part of the network."""
         return TorchEngine(prepared(part, dtype=self.network.dtype, device=self.device), device=self.device)
+
+
+def refuse_not_finite(logits: Float32[Tensor, "*any"]) -> Float32[Tensor, "*any"]:
+    """The logits, if a label can be read from them.
+
+    Raises:
+        CheckpointError: If one is not finite.
+    """
+    if not logits.isfinite().all():
+        raise CheckpointError(
+            "the network's outputs are not finite: its weights overflow; take an earlier checkpoint, or "
+            "train again at a lower learning rate"
+        )
+    return logits

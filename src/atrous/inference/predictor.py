@@ -19,7 +19,7 @@ from atrous.data.quantity import Quantity, meaning_of
 from atrous.errors import ConfigError, GeometryError
 from atrous.geometry.program import evaluating
 from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
-from atrous.inference.engine import Engine, TorchEngine
+from atrous.inference.engine import Engine, TorchEngine, refuse_not_finite
 from atrous.inference.engines import build_engine
 from atrous.inference.machine import Precision, pick_device
 from atrous.inference.margin import Margined, ReadRows
@@ -180,8 +180,9 @@ class Predictor:
         size = image.shape[:2]
         if size[0] * size[1] > WHOLE_PIXELS and self.sees_in_parts(size):
             parts = self._in_parts(size)
-            return torch.cat(list(parts.cells(lambda start, stop: image[start:stop])), 1)
-        return self.engine(self._with_margin(image))[0]
+            found = parts.cells(lambda start, stop: image[start:stop])
+            return refuse_not_finite(torch.cat(list(found), 1))
+        return refuse_not_finite(self.engine(self._with_margin(image))[0])
 
     def label_rows(
         self, size: tuple[int, int], read: ReadRows, *, start: int = 0
@@ -215,7 +216,7 @@ class Predictor:
             start=start,
         )
         for cells in parts.cells(read, first=upsampler.received):
-            labels = upsampler.push(cells)
+            labels = upsampler.push(refuse_not_finite(cells))
             if len(labels):
                 yield labels
 

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from atrous.errors import ConfigError, GeometryError, ShapeError
-from atrous.inference.engine import Engine, TorchEngine
+from atrous.errors import ConfigError, DataError, GeometryError, ShapeError
+from atrous.inference.engine import Engine, TorchEngine, refuse_not_finite
 from atrous.inference.stream import Stream
 from atrous.inference.views import Views
 from atrous.models.contract import DenseNetwork
@@ -48,6 +48,7 @@ def volume_scores(
         The axis (1-3) along which parts follow each other, and the next part.
 
     Raises:
+        DataError: If no voxel is finite.
         ShapeError: If the array is no volume, or too large for a network that sees all of it at once.
     """
     if values.ndim != 3 or values.dtype != np.float32 or values.size == 0:
@@ -55,12 +56,14 @@ def volume_scores(
             f"the network labels volumes, float32 (x, y, z), not {values.dtype} {values.shape}; give a NIfTI "
             "file, or read one by atrous.data.volume_pair"
         )
+    if not np.isfinite(values).any():
+        raise DataError("no voxel of the volume is finite: it shows nothing to label; mend the file")
     images = network.normalization.apply(torch.from_numpy(values)[None, None])
     margin = network.margin
     images = pad_reflect(images, [(margin, margin)] * 3)
     longest = 2 + int(np.argmax(values.shape))
     if values.size <= WHOLE_VOXELS or not isinstance(engine, TorchEngine):
-        yield 1, engine(images)[0]
+        yield 1, refuse_not_finite(engine(images)[0])
         return
     shape = list(images.shape)
     rows = max(1, CHUNK_VOXELS * shape[longest] // values.size)
@@ -73,7 +76,7 @@ def volume_scores(
             f"at once, and not in parts either ({error}); cut it into smaller volumes"
         ) from error
     for part in stream.run(chunk.to(device) for chunk in images.split(rows, longest)):
-        yield longest - 1, part[0].float()
+        yield longest - 1, refuse_not_finite(part[0].float())
 
 
 def whole_scores(parts: Iterator[tuple[int, Tensor]]) -> Float32[Tensor, "k x y z"]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from atrous.geometry.axis import Global
+from atrous.geometry.axis import PLACES, Global
 from atrous.geometry.coverage import Coverage
 from atrous.geometry.graph import Node
 from atrous.geometry.gridding import Gridding
@@ -97,7 +97,8 @@ class Analysis:
         elif self.coverage is not None and len(self.coverage.holes):
             yield "Along each axis nothing is skipped; the holes lie where branches of different shape end."
         if apart := self._misaligned():
-            named = ", ".join(f"{layer.node.label} by {layer.misalignment:g} px" for layer in apart[:FEW])
+            _, unit = PLACES[len(self.field.stride)]
+            named = ", ".join(f"{layer.node.label} by {layer.misalignment:g} {unit}" for layer in apart[:FEW])
             more = f" and at {len(apart) - FEW} more places" if len(apart) > FEW else ""
             yield f"Misaligned: branches with different centers meet at {named}{more}."
 
@@ -108,21 +109,22 @@ class Analysis:
 def _sight(analysis: Analysis) -> Iterator[str]:
     """How far it sees."""
     field = analysis.field
-    local = f"{_times(field.local)} px at stride {_times(field.stride)}"
+    one, unit = PLACES[len(field.stride)]
+    local = f"{_times(field.local)} {unit} at stride {_times(field.stride)}"
     lines = [f"{_plain(c)} + {s} r" for c, s in zip(field.center, field.stride, strict=True)]
     center = lines[0] if len(set(lines)) == 1 else f"({', '.join(lines)})"
     if any(field.sees_all):
         reasons = _global_reasons(field.layers)
         yield f"Receptive field: the whole input, through {reasons}."
-        yield f"Without that: {local}; cell r is centered on pixel {center}."
+        yield f"Without that: {local}; cell r is centered on {one} {center}."
     else:
-        yield f"Receptive field: {local}; cell r is centered on pixel {center}."
+        yield f"Receptive field: {local}; cell r is centered on {one} {center}."
     layers = field.layers
     parameters = sum(layer.node.num_parameters for layer in layers)
     if parameters:
         billions = sum(layer.node.multiply_adds for layer in layers) / 1e9
         size = _times(analysis.shape[2:])
-        yield f"Cost: {parameters:,} parameters, {billions:.2f} billion multiply-adds at {size} px."
+        yield f"Cost: {parameters:,} parameters, {billions:.2f} billion multiply-adds at {size} {unit}."
 
 
 def _global_reasons(layers: tuple[ReceptiveField, ...]) -> str:
@@ -156,7 +158,8 @@ def _layer_table(layers: tuple[ReceptiveField, ...]) -> list[str]:
         )
         for row in rows
     ]
-    return [*lines, "field, stride, center in px of the input; MMAC: millions of multiply-adds"]
+    _, unit = PLACES[len(layers[-1].stride)]
+    return [*lines, f"field, stride, center in {unit} of the input; MMAC: millions of multiply-adds"]
 
 
 def _growth_table(analysis: Analysis) -> list[str]:

@@ -23,6 +23,7 @@ class AnalyzeConfig:
 
     Attributes:
         network: A name of the catalog, a checkpoint, package.module:callable, torchvision:NAME or timm:NAME.
+        backbone: What a network of the catalog stands on, where it can be chosen: vgg16, resnet50, ...
         dilations: Instead of a network: the dilations of a plain stack, 1,1,2,4,8,16,1.
         kernel_size: Of the layers of that stack.
         input_size: Pixels along each axis of the example, or one number for all; picked unless given.
@@ -32,6 +33,7 @@ class AnalyzeConfig:
     """
 
     network: Annotated[Positional[str], arg(metavar="NETWORK")] = ""
+    backbone: str = ""
     dilations: str = ""
     kernel_size: int = 3
     input_size: tuple[int, ...] = ()
@@ -65,7 +67,7 @@ def run(config: AnalyzeConfig) -> "Job[Analysis]":
     gridding = find_gridding(graph, layer=config.layer) if seen else None  # it takes as much memory
     dilations = parse_dilations(config.dilations) if config.dilations else ()
     analysis = Analysis(
-        name=config.network or f"dilations {config.dilations}",
+        name=" on ".join(filter(None, (config.network, config.backbone))) or f"dilations {config.dilations}",
         shape=shape,
         field=field,
         coverage=seen,
@@ -102,7 +104,7 @@ def _graph(config: AnalyzeConfig) -> "tuple[SpatialGraph, tuple[int, ...]]":
         return trace([Layer(config.kernel_size, dilation=dilation) for dilation in dilations]), ()
     from atrous.models.named import example_of, weightless_network
 
-    network = weightless_network(config.network)
+    network = weightless_network(config.network, backbone=config.backbone)
     example = example_of(network, config.input_size)
     return trace(network, example), tuple(example.shape)
 

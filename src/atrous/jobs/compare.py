@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from atrous.jobs.standings import Standing
 
 RECIPE = "recipe.toml"
+SEEDS = (0, 1, 2)
+SPLITS = {"train_split": "train", "split": "val"}
 FRONT_END = Stage(
     num_steps=420,
     crop_size=(240, 240),
@@ -42,12 +44,12 @@ class CompareConfig:
         networks: Names in the catalog (`atrous models`), or of contenders of the recipe; empty takes all
             contenders.
         contenders: Networks with settings of their own, each a table [[contenders]] of the recipe.
-        seeds: Each network is trained once for each.
+        seeds: Each network is trained once for each; 0 1 2 unless given.
         num_steps: Updates of each network in all; the stages are scaled to it; 0 leaves them.
         device: auto, cpu, cuda, mps.
         precision: Of training: float32, bfloat16, or auto: bfloat16 where the processor computes in it.
-        train_split: Part of the data to learn from.
-        split: Part that the networks are scored on.
+        train_split: Part of the data to learn from; train unless given.
+        split: Part that the networks are scored on; val unless given.
         save_every: Steps from one save to the next, for --resume.
         speed: Whether prediction is timed, one network after the other: auto, once; again; or none.
         resume: Go on with the comparison in `output`; finished trainings are kept, networks and seeds may be
@@ -63,12 +65,12 @@ class CompareConfig:
     output: Annotated[Path, arg(aliases=("-o",))] = Path("runs/compare")
     networks: tuple[str, ...] = ()
     contenders: Suppress[tuple[Contender, ...]] = ()
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = ()  # what a default would be cannot be told from what was given, on --resume
     num_steps: int = 0
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    train_split: str = "train"
-    split: str = "val"
+    train_split: str = ""
+    split: str = ""
     save_every: int = 100
     speed: Literal["auto", "again", "none"] = "auto"
     resume: bool = False
@@ -80,8 +82,8 @@ class CompareConfig:
         for what, given in (("networks", self.networks), ("seeds", self.seeds)):
             if len(set(given)) < len(given):
                 raise ConfigError(f"{what} {' '.join(map(str, given))} name one twice; give each once")
-        if not self.seeds or min(self.seeds) < 0:
-            raise ConfigError(f"seeds are {self.seeds}; give one or more of at least 0")
+        if min(self.seeds, default=0) < 0:
+            raise ConfigError(f"seeds are {self.seeds}; they must be at least 0")
         if self.num_steps < 0 or self.save_every < 1:
             raise ConfigError("num_steps must be at least 0 and save_every at least 1")
         if not self.front_end.num_steps:
@@ -161,7 +163,8 @@ def _fresh(config: CompareConfig) -> CompareConfig:
         )
     if not config.networks and not config.contenders:
         raise ConfigError("no networks given; name some by --networks, or in a recipe's [[contenders]]")
-    return config
+    splits = {name: getattr(config, name) or usual for name, usual in SPLITS.items()}
+    return replace(config, seeds=config.seeds or SEEDS, **splits)
 
 
 def _resumed(config: CompareConfig) -> CompareConfig:
@@ -185,9 +188,9 @@ def _resumed(config: CompareConfig) -> CompareConfig:
             f"a resumed comparison keeps its settings, and {', '.join(changed)} would change them; leave "
             "that out, or start another comparison in another --output"
         )
+    _refuse_other_data(config.data, saved.data)
     contenders = names_of(saved.contenders) | names_of(config.contenders)
     before, given = (chosen(one.networks, one.contenders) for one in (saved, config))
-    seeds = () if config.seeds == fresh.seeds else config.seeds
     return replace(
         saved,
         data=config.data or saved.data,
@@ -196,8 +199,24 @@ def _resumed(config: CompareConfig) -> CompareConfig:
         resume=True,
         networks=tuple(dict.fromkeys(contender.name for contender in (*before, *given))),
         contenders=tuple(contenders.values()),
-        seeds=tuple(dict.fromkeys(saved.seeds + seeds)),
+        seeds=tuple(dict.fromkeys(saved.seeds + config.seeds)),
     )
+
+
+def _refuse_other_data(given: Path | None, saved: Path | None) -> None:
+    """Refuse to go on with other data; a folder may have been moved.
+
+    Raises:
+        ConfigError: If they are not those of the comparison.
+    """
+    if given is None or saved is None or given == saved:
+        return
+    is_moved = not saved.exists() and given.exists()
+    if not is_moved and given.absolute() != saved.absolute():
+        raise ConfigError(
+            f"the comparison is on {saved}, and {given} is given: its scores would stand beside those of "
+            "other data; leave DATA out, or start another comparison in another --output"
+        )
 
 
 def compare(config: CompareConfig) -> CompareResult:

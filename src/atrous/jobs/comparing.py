@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from atrous.config import from_dict, load_toml, to_dict, to_toml
+from atrous.config import from_dict, load_toml, suggestion, to_dict, to_toml
 from atrous.data.builtin import is_builtin
 from atrous.data.check import refuse_mistakes
-from atrous.data.open import open_dataset
+from atrous.data.open import open_dataset, samples_in_both
 from atrous.errors import AtrousError, ConfigError, OutputError, StoppedError
 from atrous.figures.canvas import save_figure
 from atrous.figures.standings import draw_standings
@@ -25,9 +25,9 @@ from atrous.jobs.prediction_cost import PredictionCost, measure_apart
 from atrous.jobs.progress import Job, Progress, T
 from atrous.jobs.run_folder import RunFolder
 from atrous.jobs.standings import Standing, Trial, describe_budget, describe_measures
-from atrous.jobs.train import TrainConfig
+from atrous.jobs.train import TrainConfig, warn_of_shared
 from atrous.jobs.train import run as run_training
-from atrous.models.catalog import build_network
+from atrous.models.catalog import CATALOG, build_network
 from atrous.models.dilated_net import DilatedNet
 
 SCORES = "scores.json"  # of `atrous evaluate`: written when a network is trained and scored
@@ -48,11 +48,15 @@ def compare_all(config: CompareConfig) -> Job[CompareResult]:
     if not is_builtin(config.data):
         refuse_mistakes(config.data, splits=(config.train_split, config.split))
     contenders = chosen(config.networks, config.contenders)
+    _refuse_missing(contenders)
     entrants, reasons = _enter(config, contenders)
     for name, reason in reasons.items():
         yield Progress(0, 0, "plan", message=f"{name} is left out: {reason}")
     if not entrants:
         raise ConfigError(f"none of the networks can be compared; {next(iter(reasons.values()))}")
+    if shared := samples_in_both(config.data, config.train_split, config.split):
+        message = warn_of_shared(shared, config.train_split, config.split)
+        yield Progress(0, 0, "plan", message=message)
     _refuse_changed(config, entrants)
     write_text(config.output / RECIPE, to_toml(replace(config, resume=False)))
     trials: dict[str, list[Trial]] = {name: [] for name in entrants}
@@ -88,7 +92,6 @@ def _enter(
     """The networks that can be built, and why the others cannot."""
     assert config.data is not None
     dataset = open_dataset(config.data, config.split)
-    height, width = dataset[0].labels.shape
     entrants: dict[str, Entrant] = {}
     reasons: dict[str, str] = {}
     for contender in contenders:
@@ -101,7 +104,7 @@ def _enter(
                     context_module=contender.context_module,
                     noise=contender.noise,
                 )
-            cost = network_cost(network, image_size=(height, width))
+            cost = network_cost(network, image_size=dataset[0].labels.shape)
             has_context = isinstance(network, DilatedNet)
             trainings = {
                 seed: _training(config, contender, seed, has_context=has_context) for seed in config.seeds
@@ -111,6 +114,25 @@ def _enter(
             continue
         entrants[contender.name] = Entrant(contender, cost, trainings)
     return entrants, reasons
+
+
+def _refuse_missing(contenders: Sequence[Contender]) -> None:
+    """Refuse names and starting weights that are not there, before hours of training.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    for contender in contenders:
+        if contender.network not in CATALOG:
+            raise ConfigError(
+                f'no network "{contender.network}" in the catalog or among the contenders; '
+                f"{suggestion(contender.network, CATALOG)}"
+            )
+        if contender.init is not None and not contender.init.exists():
+            raise ConfigError(
+                f"{contender.name} starts from {contender.init}, which is not there; a path in a recipe is "
+                "looked up from the folder that the command runs in"
+            )
 
 
 def _training(config: CompareConfig, contender: Contender, seed: int, *, has_context: bool) -> TrainConfig:

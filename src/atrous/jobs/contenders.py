@@ -8,6 +8,8 @@ from typing import Literal
 from atrous.errors import ConfigError
 from atrous.training.settings import Stage
 
+RESERVED = ("comparison.", "recipe.")  # files of a comparison beside the folders of its networks
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -38,10 +40,10 @@ class Contender:
             object.__setattr__(self, "name", self.network)
         if not self.learning_rate_factor > 0:
             raise ConfigError(f"learning_rate_factor is {self.learning_rate_factor}; it must be positive")
-        if not self.name or self.name.startswith(".") or set(self.name) & set("/\\\n"):
+        if not self.name or self.name.startswith((".", *RESERVED)) or set(self.name) & set("/\\\n"):
             raise ConfigError(
                 f'a contender is named "{self.name}", and a folder is named after it; give it a name without '
-                "slashes that does not begin with a dot"
+                f"slashes that does not begin with a dot, {' or '.join(RESERVED)}"
             )
 
 

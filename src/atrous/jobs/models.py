@@ -21,11 +21,13 @@ class ModelsConfig:
 
     Attributes:
         networks: Only these; all unless given.
+        backbone: What they stand on, where it can be chosen: vgg16, resnet50, ...; their own unless given.
         num_classes: Number of labels to build for; unless given, each network's own.
         details: Also trace every network: what it covers of its field, and where neighbors stop mixing.
     """
 
     networks: Annotated[Positional[tuple[str, ...]], arg(metavar="[NETWORK ...]")] = ()
+    backbone: str = ""
     num_classes: int | None = None
     details: bool = False
 
@@ -72,7 +74,7 @@ class ModelsResult:
 
     def to_table(self) -> str:
         """A line a network."""
-        width = max(len(entry.name) for entry in self.entries) + 2
+        width = max(len("network"), *(len(entry.name) for entry in self.entries)) + 2
         detailed = any(entry.details for entry in self.entries)
         head = (
             f"{'network':<{width}}{'classes':>7}{'parameters':>13}{'GMAC':>8}{'stride':>8}{'field':>10}"
@@ -115,7 +117,7 @@ def run(config: ModelsConfig) -> Job[ModelsResult]:
     """Count; yields progress, returns the catalog.
 
     Raises:
-        ConfigError: If the number of classes is not positive, or there is no such network.
+        ConfigError: If the number of classes is not positive, or there is no such network or backbone.
     """
     import torch
 
@@ -127,15 +129,19 @@ def run(config: ModelsConfig) -> Job[ModelsResult]:
     for name in config.networks:
         if name not in CATALOG:
             raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
+    if config.backbone and not config.networks:
+        raise ConfigError(
+            f"backbone {config.backbone} is not for every network; name those to be built on it, as fcn8s"
+        )
     names = config.networks or tuple(CATALOG)
     entries: list[Entry] = []
     for done, name in enumerate(names, start=1):
         with torch.device("meta"):
-            network = build_network(name, num_classes=config.num_classes)
+            network = build_network(name, num_classes=config.num_classes, backbone=config.backbone)
         size = (SIDE, SIDE) if network.num_axes == 2 else (VOLUME_SIDE,) * network.num_axes
         entries.append(
             Entry(
-                name=name,
+                name=" on ".join(filter(None, (name, config.backbone))),
                 num_classes=network.num_classes,
                 parameters=network.num_parameters(),
                 multiply_adds=multiply_adds(network, image_size=size),

@@ -17,7 +17,7 @@ class NetworkCost:
     Attributes:
         parameters: Trained values.
         multiply_adds: Of one image, margin included.
-        image_size: Height and width in pixels of that image.
+        image_size: Height and width in pixels of that image, or the sides of a volume in voxels.
         output_stride: Pixels a cell.
         field: Pixels that a cell sees along an axis, on paths that do not see everything.
         sees_all: Whether a path sees everything, as through a global mean.
@@ -25,18 +25,18 @@ class NetworkCost:
 
     parameters: int
     multiply_adds: int
-    image_size: tuple[int, int]
+    image_size: tuple[int, ...]
     output_stride: int
     field: int
     sees_all: bool
 
 
-def network_cost(network: DenseNetwork, *, image_size: tuple[int, int]) -> NetworkCost:
+def network_cost(network: DenseNetwork, *, image_size: tuple[int, ...]) -> NetworkCost:
     """The figures of a network on the meta device.
 
     Args:
         network: On the meta device.
-        image_size: Height and width in pixels, without margin.
+        image_size: Height and width in pixels, or the sides of a volume in voxels, without margin.
 
     Raises:
         GeometryError: If the network cannot be traced.

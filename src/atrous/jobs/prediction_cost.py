@@ -22,7 +22,7 @@ class PredictionCost:
         images_per_second: Of the median image.
         peak_memory: Bytes that the process (on a GPU: the device) took at most, beyond those before the
             network was loaded; 0 where the system does not tell.
-        image_size: Height and width in pixels of the images.
+        image_size: Height and width in pixels of the images, or the sides of volumes in voxels.
         engine: What computed.
         threads: Of torch.
         others: Processor cores that other processes kept busy meanwhile, on average; None where the system
@@ -31,7 +31,7 @@ class PredictionCost:
 
     images_per_second: float
     peak_memory: int
-    image_size: tuple[int, int]
+    image_size: tuple[int, ...]
     engine: str
     threads: int
     others: float | None = None
@@ -63,7 +63,8 @@ def measure(checkpoint: Path, data: Path, split: str, *, device: str) -> Predict
     from atrous.data.open import open_dataset
     from atrous.jobs.inference_settings import InferenceSettings
 
-    image = open_dataset(data, split)[0].image
+    sample = open_dataset(data, split)[0]
+    image = sample.image
     before = _peak()
     predictor = InferenceSettings(device=device).predictor(checkpoint)
     for _ in range(WARM_UP):
@@ -80,7 +81,7 @@ def measure(checkpoint: Path, data: Path, split: str, *, device: str) -> Predict
     return PredictionCost(
         images_per_second=1 / sorted(seconds)[len(seconds) // 2],
         peak_memory=torch.cuda.max_memory_allocated() if on_gpu else _peak() - before,
-        image_size=(image.shape[0], image.shape[1]),
+        image_size=sample.labels.shape,
         engine=predictor.engine.description,
         threads=torch.get_num_threads(),
         others=None if busy is None or after is None else max(0.0, after - busy - own) / wall,

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atrous.errors import OutputError
 from atrous.figures.standings import Line
 from atrous.jobs.network_cost import NetworkCost
 from atrous.jobs.prediction_cost import PredictionCost
@@ -40,10 +41,24 @@ class Trial:
 
     @classmethod
     def read(cls, seed: int, path: Path) -> "Trial":
-        """The trial whose scores `atrous evaluate` wrote there."""
-        scores = json.loads(path.read_text(encoding="utf-8"))
+        """The trial whose scores `atrous evaluate` wrote there.
+
+        Raises:
+            OutputError: If they cannot be read.
+        """
         names = ("mean_iou", "boundary_f_score", "pixel_accuracy", "per_class_iou")
-        return cls(seed, **{name: scores[name] for name in names})
+        try:
+            scores = json.loads(path.read_text(encoding="utf-8"))
+            return cls(seed, **{name: scores[name] for name in names})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(
+                f"{path} holds no scores ({type(error).__name__}); remove it, and --resume scores the "
+                "network again"
+            ) from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; no scores of a trial that failed."""
+        return {"seed": self.seed, "reason": self.reason} if self.reason else asdict(self)
 
     @property
     def summary(self) -> str:
@@ -112,7 +127,7 @@ class Standing:
             **{name: spread and asdict(spread) for name, spread in spreads.items()},
             "cost": self.cost and asdict(self.cost),
             "speed": self.speed and asdict(self.speed),
-            "trials": [asdict(trial) for trial in self.trials],
+            "trials": [trial.to_dict() for trial in self.trials],
             "reason": self.reason,
         }
 
@@ -148,10 +163,9 @@ def describe_measures(config: "CompareConfig", standings: Sequence[Standing]) ->
         f"mean (least-most) of seeds {seeds}"
     ]
     costs = [standing.cost for standing in standings if standing.cost]
-    height, width = costs[0].image_size
     lines.append(
-        f"GMAC: billions of multiply-adds of an image of {width} x {height} px (width x height, the first of "
-        f"{config.split}); field: px that a cell sees along an axis, +all where a path sees the whole image"
+        f"GMAC: billions of multiply-adds of {_sizes(costs[0].image_size)}, the first of {config.split}; "
+        "field: what a cell sees along an axis, +all where a path sees the whole of it"
     )
     speeds = [standing.speed for standing in standings if standing.speed]
     if not speeds:
@@ -170,3 +184,11 @@ def describe_measures(config: "CompareConfig", standings: Sequence[Standing]) ->
             "again on an idle machine by --resume --speed again"
         )
     return tuple(lines)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    """An image or a volume by its sides."""
+    if len(shape) == 2:
+        height, width = shape
+        return f"an image of {width} x {height} px (width x height)"
+    return f"a volume of {' x '.join(map(str, shape))} voxels"

@@ -188,7 +188,15 @@ def _check(config: TrainConfig) -> Job[TrainConfig]:
     """The config, with a validation split that the data have, or none; refuses data with mistakes."""
     from atrous.data.builtin import is_builtin
     from atrous.data.check import VAL, refuse_mistakes
-    from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, open_dataset, splits
+    from atrous.data.open import (
+        FOLD,
+        FOLDED,
+        NOT_FOLD,
+        holds_out_a_fold,
+        open_dataset,
+        samples_in_both,
+        splits,
+    )
     from atrous.data.open_measured import holds_measured, open_measured
 
     data = config.data
@@ -211,9 +219,20 @@ def _check(config: TrainConfig) -> Job[TrainConfig]:
             0, 0, "check", message=f'{data} has no split "{VAL}": training goes without validation'
         )
         config = replace(config, val_split="")
-    is_regression = config.task == "regression"
     refuse_mistakes(data, splits=(config.train_split, config.val_split), measured=is_regression)
+    judges = config.val_split and not is_regression
+    if judges and (shared := samples_in_both(data, config.train_split, config.val_split)):
+        message = warn_of_shared(shared, config.train_split, config.val_split)
+        yield Progress(0, 0, "check", message=message)
     return config
+
+
+def warn_of_shared(number: int, train_split: str, split: str) -> str:
+    """What to think of scores on samples that were learned from."""
+    return (
+        f'{number} samples of "{split}" are in "{train_split}" too: they are learned from and judged by, and '
+        "scores will look better than they are"
+    )
 
 
 def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import store_crf, with_crf
-from atrous.errors import StoppedError
+from atrous.errors import StoppedError, TrainingError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import Job, Progress
@@ -94,22 +94,39 @@ class StageRun:
                 signal = self._signal()
                 finished = update.step == self.plan.stage.num_steps
                 self.position = replace(self.position, step=update.step)
+                saves = finished or signal or _due(self.bench.config.save_every, update.step)
+                validates = finished or _due(self.bench.config.validate_every, update.step)
+                if saves or validates:
+                    self._refuse_broken()
                 if finished and self.average is not None:
                     adopt_(self.plan.module, self.average)
                 scores = None
-                if validated := finished or _due(self.bench.config.validate_every, update.step):
+                if validates:
                     scores = yield from self._validate()
-                if validated or update.step % LOG_EVERY == 0:
+                if validates or update.step % LOG_EVERY == 0:
                     self._log(recent, scores)
                     recent = []
-                if validated or signal or _due(self.bench.config.save_every, update.step):
-                    self._save(draw=validated or signal != 0)
+                if saves or validates:
+                    self._save(draw=validates or signal != 0)
                 if signal and not finished:
                     raise self._stopped(signal)
                 yield self._progress(update)
         if self.bench.fabric.is_global_zero:
             self.bench.folder.finish_stage(self.plan.name)
         return self.position
+
+    def _refuse_broken(self) -> None:
+        """Keep what was saved before the weights broke.
+
+        Raises:
+            TrainingError: If one is not finite.
+        """
+        values = self.plan.module.state_dict().items()
+        if broken := [name for name, value in values if not value.isfinite().all()]:
+            raise TrainingError(
+                f"after step {self.position.step} of {self.plan.name} {broken[0]} is not finite; lower the "
+                "learning rate or add warmup_steps"
+            )
 
     def _updates(self) -> Generator[Update, None, None]:
         """Updates from the position on, on data that fits the stage."""

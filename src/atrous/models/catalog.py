@@ -136,8 +136,8 @@ def build_network(
     """
     if name not in CATALOG:
         raise ConfigError(f'no network "{name}" in the catalog; {suggestion(name, CATALOG)}')
-    if num_classes is not None and num_classes < 1:
-        raise ConfigError(f"{num_classes} classes make no network; give at least 1")
+    if num_classes is not None and (type(num_classes) is not int or num_classes < 1):
+        raise ConfigError(f"{num_classes!r} classes make no network; give a whole number from 1 on")
     given = () if num_classes is None else (num_classes,)
     network = CATALOG[name](*given, **_options(name, backbone=backbone, in_channels=in_channels))
     if context_module != "none":
@@ -200,6 +200,11 @@ def network_of(checkpoint: Checkpoint, *, source: str) -> DenseNetwork:
         raise CheckpointError(
             f'{source} holds no weights of a "{checkpoint.network}" with {network.num_classes} classes: '
             f"{len(misfits)} tensors are missing, too many, or of another shape, such as {misfits[0]}"
+        )
+    if broken := [name for name, value in checkpoint.tensors.items() if not value.isfinite().all()]:
+        raise CheckpointError(
+            f"{source} holds values that are not finite, such as in {broken[0]}: its training went wrong; "
+            "take an earlier checkpoint"
         )
     network.load_state_dict(checkpoint.tensors)
     network.use_normalization_(normalization_of(checkpoint.normalization))

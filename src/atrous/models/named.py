@@ -21,12 +21,15 @@ DENSE_SIDE = 512  # px of a photo, for the networks of the catalog
 KINDS = "a name of the catalog, a checkpoint, package.module:callable, torchvision:NAME or timm:NAME"
 
 
-def named_network(name: str, *, pretrained: bool = False, weights: Path | None = None) -> nn.Module:
+def named_network(
+    name: str, *, backbone: str = "", pretrained: bool = False, weights: Path | None = None
+) -> nn.Module:
     """The network that a name stands for, in evaluation mode.
 
     Args:
         name: A key of the catalog, the path of a checkpoint, `package.module:callable` (called without
             arguments; it returns a module), `torchvision:NAME` or `timm:NAME`.
+        backbone: What a network of the catalog stands on, where there is a choice; its own unless given.
         pretrained: Let torchvision or timm load the weights that they name their default.
         weights: State dict of the network, safetensors or a `.pth` of tensors only.
 
@@ -37,12 +40,14 @@ def named_network(name: str, *, pretrained: bool = False, weights: Path | None =
     source, colon, key = name.partition(":")
     if pretrained and not is_foreign(name):
         raise ConfigError(f'"{name}" has no pretrained weights to fetch; give torchvision:NAME or timm:NAME')
+    if backbone and (colon or name.endswith(CHECKPOINTS)):
+        raise ConfigError(f'"{name}" has its backbone; leave backbone out, or give a name of the catalog')
     if name.endswith(CHECKPOINTS):
         network: nn.Module = load_network(name)
     elif not colon:
         if name not in CATALOG:
             raise ConfigError(f'"{name}" is no network; {suggestion(name, CATALOG)}; or give {KINDS}')
-        network = build_network(name)
+        network = build_network(name, backbone=backbone)
     elif is_foreign(name):
         network = foreign_network(name, pretrained=pretrained)
     else:
@@ -52,20 +57,24 @@ def named_network(name: str, *, pretrained: bool = False, weights: Path | None =
     return network.eval()
 
 
-def weightless_network(name: str) -> nn.Module:
+def weightless_network(name: str, *, backbone: str = "") -> nn.Module:
     """The network that a name stands for without its weights where that can be: for its geometry alone.
+
+    Args:
+        name: As `named_network`.
+        backbone: As `named_network`.
 
     Raises:
         ConfigError: As `named_network`.
         CheckpointError: As `named_network`.
     """
     if name.endswith(CHECKPOINTS):
-        return named_network(name)
+        return named_network(name, backbone=backbone)
     try:
         with torch.device("meta"):
-            return named_network(name)
+            return named_network(name, backbone=backbone)
     except (NotImplementedError, RuntimeError):  # its constructor computes with values
-        return named_network(name)
+        return named_network(name, backbone=backbone)
 
 
 def example_of(network: nn.Module, size: tuple[int, ...] = ()) -> Tensor:

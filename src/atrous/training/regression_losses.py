@@ -94,7 +94,9 @@ def build_regression_loss(spec: str, *, is_log: bool) -> Callable[[Tensor, Tenso
         raise ConfigError(f"loss {spec!r} is of logarithms, and flow has signs; use l1 or berhu")
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        precise = _precise(outputs)
+        precise = torch.where(
+            _measured(targets), _precise(outputs), 0.0
+        )  # no overflow where none is measured
         values = precise.exp() if is_log else precise
         parts = [
             silog(precise, targets) if name == "silog" else REGRESSION_LOSSES[name](values, targets)
