@@ -186,8 +186,8 @@ def test_conditions_that_the_network_does_not_know_are_refused(conditions):
 def test_weights_that_are_not_finite_are_refused():
     network = small()
     with torch.no_grad():
-        network.last[1].weight[0, 0] = float("nan")
-    with pytest.raises(ConfigError, match=r"not finite, such as last.1.weight; train it again"):
+        network.hidden.weight[0, 0] = float("nan")
+    with pytest.raises(ConfigError, match=r"not finite, such as hidden.weight; train it again"):
         SoundGenerator(network)
 
 

@@ -78,6 +78,11 @@ class LabelSet:
         return len(self.names)
 
     @property
+    def num_outputs(self) -> int:
+        """Outputs of a network that gives them: one a class."""
+        return self.num_classes
+
+    @property
     def is_named(self) -> bool:
         """Whether somebody named the classes; `unnamed` only counts them."""
         return self.names != LabelSet.unnamed(self.num_classes).names

@@ -38,6 +38,11 @@ class Quantity:
         return LabelSet(self.channels)
 
     @property
+    def num_outputs(self) -> int:
+        """Outputs of a network that gives them: one a channel."""
+        return len(self.channels)
+
+    @property
     def in_channels(self) -> int:
         """Channels of what a network sees."""
         return 3 * self.num_images
@@ -60,22 +65,20 @@ FLOW = Quantity("flow", "px", ("u", "v"), is_log=False, num_images=2)
 QUANTITIES: dict[str, Quantity] = {"depth": DEPTH, "flow": FLOW}
 
 
-def meaning_of(fields: dict[str, Any]) -> LabelSet | Quantity:
-    """What a network's outputs mean, from what `to_dict` of a label set or a quantity wrote.
+def quantity_of(fields: dict[str, Any]) -> Quantity:
+    """The inverse of `Quantity.to_dict`.
 
     Raises:
         CheckpointError: If it is a quantity that this version does not know.
-        DataError: If it is neither.
     """
     stored = fields.get("quantity")
-    if stored is None:
-        return LabelSet.from_dict(fields)
-    known = QUANTITIES.get(str(stored.get("kind"))) if isinstance(stored, dict) else None
-    if known is None or not isinstance(stored.get("unit"), str):
+    about: dict[str, Any] = stored if isinstance(stored, dict) else {}
+    known = QUANTITIES.get(str(about.get("kind")))
+    if known is None or not isinstance(about.get("unit"), str):
         raise CheckpointError(
             f"the network measures {stored}, and this atrous knows {', '.join(QUANTITIES)}; upgrade atrous"
         )
-    return replace(known, unit=stored["unit"])
+    return replace(known, unit=about["unit"])
 
 
 @dataclass(frozen=True, slots=True)

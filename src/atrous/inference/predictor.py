@@ -15,7 +15,8 @@ from atrous.checkpoint import load_checkpoint
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import CRF, crf_of, refined
 from atrous.data.labels import LabelSet
-from atrous.data.quantity import Quantity, meaning_of
+from atrous.data.meaning import Meaning, meaning_of
+from atrous.data.quantity import Quantity
 from atrous.errors import ConfigError, GeometryError
 from atrous.geometry.program import evaluating
 from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
@@ -69,7 +70,7 @@ class Predictor:
         self,
         network: DenseNetwork | str | Path,
         *,
-        label_set: LabelSet | Quantity | None = None,
+        label_set: Meaning | None = None,
         device: str = "auto",
         precision: Precision = "float32",
         views: Views = ONE_VIEW,
@@ -89,17 +90,17 @@ class Predictor:
         if isinstance(self.crf, CRFRNN):
             self.crf.to(self.device)
         self.network = network.to(self.device, memory_format=network.memory_format)  # type: ignore[call-overload]
-        self.quantity = label_set if isinstance(label_set, Quantity) else None
-        names = label_set.label_set if isinstance(label_set, Quantity) else label_set
-        self.label_set = names or LabelSet.unnamed(network.num_classes)
+        self.meaning = label_set or LabelSet.unnamed(network.num_classes)
+        self.quantity = self.meaning if isinstance(self.meaning, Quantity) else None
+        self.label_set = self.meaning if isinstance(self.meaning, LabelSet) else self.meaning.label_set
         self.precision: Precision = precision
         self._engine: Engine | None = None
         self._last_parts: Bands | TiledImage | None = None
         self.views = views
         self.protocol: Protocol = protocol
-        if self.label_set.num_classes != network.num_classes:
+        if self.meaning.num_outputs != network.num_classes:
             raise ConfigError(
-                f"{self.label_set.num_classes} label names for a network of {network.num_classes} classes; "
+                f"{self.meaning.num_outputs} label names for a network of {network.num_classes} classes; "
                 "give as many names as classes"
             )
         refuse_protocol(protocol, network, views=views)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from atrous.errors import ConfigError
 from atrous.inference.next_samples import Codes, NextSamples, Noise
 from atrous.inference.wavenet_step import NOTHING, Past, Stack, Weights, run
-from atrous.models.wavenet import WaveNet
+from atrous.models.wavenet import GatedLayer, WaveNet
 
 
 @final
@@ -34,7 +34,7 @@ class WaveNetSamples(NextSamples):
         precision: Literal["float32", "bfloat16"],
     ) -> None:
         self._stack = _stack_of(network, conditions, num_sounds=num_sounds, precision=precision)
-        taps = network.layers[0].dilated.kernel_size[0]  # type: ignore[union-attr, index]
+        taps = network.gated_layers()[0].dilated.kernel_size[0]
         cells = (taps - 1) * int(self._stack.dilations.sum())
         ring = np.zeros((cells, num_sounds, self._stack.first.shape[1]), np.float32)
         self._past = Past(ring, np.full(num_sounds, NOTHING), np.zeros(1, np.int64))
@@ -77,14 +77,14 @@ def _stack_of(
     precision: Literal["float32", "bfloat16"],
 ) -> Stack:
     """The weights as the loops read them."""
-    layers = list(network.layers)
+    layers = network.gated_layers()
     channels = network.first.out_channels
     silent = torch.zeros(channels, channels), torch.zeros(channels)  # what the last layer adds to its input
     residuals = [silent if layer.residual is None else _linear(layer.residual) for layer in layers]
     skips = [_linear(layer.skip) for layer in layers]
     pairs = list(zip(residuals, skips, strict=True))
     first, first_bias = _linear(network.first)
-    hidden, final = _linear(network.last[1]), _linear(network.last[3])
+    hidden, final = _linear(network.hidden), _linear(network.final)
     dilations = np.array([layer.dilated.dilation[0] for layer in layers])
     spans = dilations * (layers[0].dilated.kernel_size[0] - 1)
     return Stack(
@@ -103,14 +103,18 @@ def _stack_of(
 
 
 def _gate_bias(
-    layer: nn.Module, conditions: Float[Tensor, "b n"] | None, num_sounds: int
+    layer: GatedLayer, conditions: Float[Tensor, "b n"] | None, num_sounds: int
 ) -> Float[Tensor, "b c2"]:
+    assert layer.dilated.bias is not None
     bias = layer.dilated.bias.expand(num_sounds, -1)
-    return bias if conditions is None else bias + layer.condition(conditions[..., None])[..., 0]
+    if conditions is None or layer.condition is None:
+        return bias
+    return bias + layer.condition(conditions[..., None])[..., 0]
 
 
-def _linear(conv: nn.Module) -> tuple[Float[Tensor, "i o"], Float[Tensor, " o"]]:
+def _linear(conv: nn.Conv1d) -> tuple[Float[Tensor, "i o"], Float[Tensor, " o"]]:
     """A 1x1 convolution as a matrix and a bias."""
+    assert conv.bias is not None
     return conv.weight[:, :, 0].T, conv.bias
 
 

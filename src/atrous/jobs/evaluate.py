@@ -64,7 +64,7 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
     from atrous.jobs.tasks import open_samples, task_of
 
     predictor = config.inference.predictor(config.checkpoint)
-    task = task_of(predictor.quantity or predictor.label_set)
+    task = task_of(predictor.meaning)
     dataset = open_samples(config.data, config.split, task=task.name)
     total = task.zeros()
     for done, counts in enumerate(task.count_each(predictor, dataset), start=1):

@@ -8,9 +8,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from atrous.data.label_volume import stored_note as stored_in_volume
+from atrous.data.meaning import meaning_of
 from atrous.data.notes import NOTE_WITHIN, read_note
 from atrous.data.places import Place, existing, read_heads
-from atrous.data.quantity import Quantity, meaning_of
+from atrous.data.quantity import Quantity
 from atrous.data.volume_names import is_volume
 from atrous.errors import OutputError
 from atrous.inference.label_files import stored_note as stored_in_geotiff

@@ -27,8 +27,7 @@ from atrous.errors import CheckpointError, OutputError
 from atrous.files import write_atomically, write_text
 from atrous.jobs.task import AnyScores
 from atrous.jobs.tasks import scores_of
-from atrous.models.contract import Normalization, normalization_of
-from atrous.models.window import Window
+from atrous.models.contract import AnyNormalization, normalization_of
 
 STATE_VERSION = 4  # 3 had no CRF
 
@@ -45,7 +44,8 @@ class Row:
         images_per_second: Of all processes, validation left out.
         waiting: Share of the time spent waiting for data.
         val_mean_iou: Where this step was validated.
-        val_error: The same of a regression: absolute relative error of depth, end-point error of flow.
+        val_error: The same of a regression: absolute relative error of depth, end-point error of flow;
+            of a generator of sound, the bits a sample.
     """
 
     step: int
@@ -111,7 +111,7 @@ class State:
 
     tensors: dict[str, Tensor]
     position: Position
-    normalization: Normalization | Window
+    normalization: AnyNormalization
     label_set: LabelSet
     crf: Mapping[str, Any] = field(default_factory=dict)
 

@@ -11,6 +11,7 @@ from atrous.errors import ConfigError
 from atrous.jobs.auxiliary_training import WithAuxiliary
 from atrous.jobs.crf_training import RefinedNetwork
 from atrous.jobs.segmentation_task import Segmentation
+from atrous.jobs.sound_examples import crop_length_of
 from atrous.jobs.task import Loss, Task
 from atrous.jobs.train import STAGES, TrainConfig
 from atrous.jobs.training_data import augmentation_of
@@ -22,6 +23,8 @@ from atrous.training.loop import Rule
 from atrous.training.optimizers import build_optimizer
 from atrous.training.schedule import learning_rate_factor
 from atrous.training.settings import Stage
+
+_CROPS = {1: crop_length_of, 2: augmentation_of, 3: volume_augmentation_of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ def _plan(
     whole = isinstance(module, DenseNetwork | RefinedNetwork | WithAuxiliary)
     new_layers = module.new_layers() if whole else ("",)
     build_optimizer(module, stage, new_layers=new_layers)  # refuses prefixes that match nothing
-    (augmentation_of if subject.num_axes == 2 else volume_augmentation_of)(stage)  # and this what cannot be
+    _CROPS[subject.num_axes](stage)  # and this what cannot be
     loss = task.build_loss(stage, class_weights)
     objective = _objective(stage, geometry, loss)
     if isinstance(module, WithAuxiliary):

@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from atrous.data.labels import LabelSet
-from atrous.data.quantity import MeasuredSamples, Quantity
+from atrous.data.meaning import Meaning
+from atrous.data.quantity import MeasuredSamples
 from atrous.data.samples import Samples
+from atrous.data.voice import Recordings
+from atrous.evaluation.generation import GenerationScores
 from atrous.evaluation.metrics import Scores
 from atrous.evaluation.regression import RegressionScores
 from atrous.inference.predictor import Predictor
@@ -17,8 +19,8 @@ from atrous.jobs.train import TrainConfig
 from atrous.models.contract import DenseNetwork
 from atrous.training.settings import Stage
 
-AnySamples = Samples | MeasuredSamples
-AnyScores = Scores | RegressionScores
+AnySamples = Samples | MeasuredSamples | Recordings
+AnyScores = Scores | RegressionScores | GenerationScores
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -30,7 +32,7 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def meaning(self) -> LabelSet | Quantity:
+    def meaning(self) -> Meaning:
         """What the network's outputs are; a checkpoint stores it."""
 
     @property

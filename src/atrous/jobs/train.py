@@ -26,7 +26,8 @@ class TrainConfig:
     Attributes:
         data: Folder of the data set, or builtin:scenes, builtin:cues-40, builtin:depth, builtin:flow.
         output: Folder of the run: checkpoints, curves, log, the recipe as used.
-        task: segmentation, or regression: of depth or optical flow; a built-in set says it itself.
+        task: segmentation; regression: of depth or optical flow; or generation: of sound. Built-in sets, and
+            folders of nothing but sounds, say it themselves.
         network: Name in the catalog (`atrous models`); empty picks one.
         backbone: What the network stands on, where it can be chosen: vgg16, resnet50, mobilenet_v2, ...,
             torchvision:NAME or timm:NAME; empty takes its own.
@@ -55,7 +56,7 @@ class TrainConfig:
 
     data: Annotated[Positional[Path | None], arg(metavar="DATA")] = None
     output: Annotated[Path, arg(aliases=("-o",))] = Path("runs/train")
-    task: Literal["segmentation", "regression"] = "segmentation"
+    task: Literal["segmentation", "regression", "generation"] = "segmentation"
     network: str = ""
     backbone: str = ""
     context_module: Literal["none", "basic", "large"] = "none"
@@ -180,7 +181,10 @@ def _resumed(config: TrainConfig, saved: TrainConfig) -> TrainConfig:
 def _with_task(config: TrainConfig) -> TrainConfig:
     """The config with the task that a built-in set of measured values implies."""
     from atrous.data.open_measured import is_made_measured
+    from atrous.data.recordings import holds_recordings
 
+    if config.data is not None and holds_recordings(config.data):
+        return replace(config, task="generation")
     return replace(config, task="regression") if is_made_measured(config.data) else config
 
 
@@ -201,6 +205,8 @@ def _check(config: TrainConfig) -> Job[TrainConfig]:
 
     data = config.data
     assert data is not None
+    if config.task == "generation":
+        return (yield from _check_recordings(config, data))
     is_regression = config.task == "regression"
     open_split = open_measured if is_regression else open_dataset
     if is_builtin(data):  # made, not read
@@ -227,6 +233,20 @@ def _check(config: TrainConfig) -> Job[TrainConfig]:
     return config
 
 
+def _check_recordings(config: TrainConfig, data: Path) -> Job[TrainConfig]:
+    """The config, with a tenth of each condition held out where there is no validation split."""
+    from atrous.data.recordings import open_recordings, recording_splits
+
+    if (config.train_split, config.val_split) == ("train", "val") and recording_splits(data) == ("train",):
+        held, rest = "fold0of10", "not-fold0of10"
+        said = f'{data} has no split "val": a tenth of each condition is held out, "{held}"'
+        yield Progress(0, 0, "check", message=said)
+        config = replace(config, train_split=rest, val_split=held)
+    for split in filter(None, (config.train_split, config.val_split)):
+        open_recordings(data, split)
+    return config
+
+
 def warn_of_shared(number: int, train_split: str, split: str) -> str:
     """What to think of scores on samples that were learned from."""
     return (
@@ -238,7 +258,9 @@ def warn_of_shared(number: int, train_split: str, split: str) -> str:
 def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
     """The config with all that was left open chosen for the data and this machine; says what and why."""
     from atrous.data.quantity import MeasuredSamples
+    from atrous.data.voice import Recordings
     from atrous.jobs.pick import look_at, pick
+    from atrous.jobs.pick_sounds import pick_for_sounds
     from atrous.jobs.pick_volumes import pick_for_volumes
     from atrous.jobs.tasks import open_samples
 
@@ -249,7 +271,9 @@ def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
                 f"{name} has settings but no steps; set its num_steps, or leave all stages to be picked"
             )
     dataset = open_samples(config.data, config.train_split, task=config.task)
-    if not isinstance(dataset, MeasuredSamples) and dataset[0].spacing:
+    if isinstance(dataset, Recordings):
+        choice = pick_for_sounds(config, dataset)
+    elif not isinstance(dataset, MeasuredSamples) and dataset[0].spacing:
         choice = pick_for_volumes(config, dataset)
     else:
         choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)

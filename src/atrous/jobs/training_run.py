@@ -16,6 +16,7 @@ from atrous.data.labels import LabelSet
 from atrous.data.order import in_order_of, ordered_like
 from atrous.data.quantity import MeasuredSamples
 from atrous.data.samples import Samples
+from atrous.data.voice import Recordings, Voice
 from atrous.errors import CheckpointError, ConfigError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
 from atrous.jobs.crf_settings import describe, settings_of
@@ -30,6 +31,7 @@ from atrous.jobs.tensorboard import tensorboard_events
 from atrous.jobs.train import STAGES, TrainConfig, TrainResult
 from atrous.jobs.training_stage import Bench, StageRun
 from atrous.models.catalog import build_network
+from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork
 from atrous.models.packaged_weights import PACKAGE, starting_weights
 from atrous.models.pretrained import Start, initialize_, starting_checkpoint, starting_classes
@@ -64,7 +66,7 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     network = network.to(fabric.device)
     class_weights = None
     if any(stage.class_weights == "median_frequency" for stage in config.stages.values()):
-        assert not isinstance(train_set, MeasuredSamples)  # the task has refused them
+        assert isinstance(train_set, Samples)  # the task has refused others
         class_weights = yield from frequency_weights(train_set)
     plans = plan_stages(config, network, class_weights, crf, task=task)
     if not config.resume and fabric.is_global_zero:
@@ -112,7 +114,7 @@ def _samples(config: TrainConfig, split: str, known: LabelSet | None) -> AnySamp
     """A split, in the order of the classes that the run or its starting weights know, if it has the same."""
     assert config.data is not None
     samples = open_samples(config.data, split, task=config.task)
-    if isinstance(samples, MeasuredSamples):  # its channels have one order
+    if isinstance(samples, MeasuredSamples | Recordings):  # their outputs have one order
         return samples
     if known is not None and config.resume:
         return in_order_of(samples, known)
@@ -127,12 +129,14 @@ def _start_network(
     torch.manual_seed(config.seed)
     network = build_network(
         config.network,
-        num_classes=train_set.label_set.num_classes,
+        num_classes=task.meaning.num_outputs,
         backbone=config.backbone,
         in_channels=task.in_channels,
         context_module=config.context_module,
         noise=config.noise,
     )
+    if isinstance(task.meaning, Voice):
+        network.use_normalization_(Companding(task.meaning.sample_rate, task.meaning.levels))
     start = None
     if state is not None:
         tensors = state.part("network")
@@ -150,9 +154,11 @@ def _start_network(
 
 def _refuse_other_axes(network: DenseNetwork, train_set: AnySamples, config: TrainConfig) -> None:
     """Nothing, if the network takes what the data set holds."""
+    if isinstance(train_set, Recordings):
+        return  # the task has looked
     axes = 2 if isinstance(train_set, MeasuredSamples) else train_set[0].labels.ndim
     if axes != network.num_axes:
-        kinds = {2: "images", 3: "volumes"}
+        kinds = {1: "sounds", 2: "images", 3: "volumes"}
         raise ConfigError(
             f"{config.network} labels {kinds[network.num_axes]}, and {config.data} holds {kinds[axes]}; give "
             f"a --network for {kinds[axes]} (atrous models), or leave it out to have one picked"

@@ -10,11 +10,13 @@ from lightning_fabric import Fabric
 
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import store_crf, with_crf
+from atrous.data.voice import Recordings
 from atrous.errors import StoppedError, TrainingError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.run_folder import Position, Row, RunFolder, State
+from atrous.jobs.sound_examples import sound_examples
 from atrous.jobs.stage_plan import StagePlan
 from atrous.jobs.task import AnySamples, AnyScores, Task
 from atrous.jobs.tasks import meaning_of_samples, task_of
@@ -145,7 +147,10 @@ class StageRun:
         if self.cache is not None:
             return cached_examples(self.cache, stage, fabric=fabric, seed=seed, start=start)
         if plan.name == "context" and isinstance(subject, DilatedNet):
+            assert not isinstance(data, Recordings)
             return score_examples(data, subject.front_end, stage, fabric=fabric, seed=seed, start=start)
+        if isinstance(data, Recordings):
+            return sound_examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
         examples = image_examples if subject.num_axes == 2 else volume_examples
         return examples(data, subject, stage, fabric=fabric, seed=seed, start=start)  # type: ignore[arg-type]
 

@@ -8,8 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError
-from atrous.models.contract import LogitGeometry, Normalization
-from atrous.models.window import Window
+from atrous.models.contract import AnyNormalization, LogitGeometry
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Backbone(nn.Module, ABC):
     """
 
     stages: Sequence[Stage]
-    normalization: Normalization | Window
+    normalization: AnyNormalization
 
     @abstractmethod
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b _c _y _x"], ...]:

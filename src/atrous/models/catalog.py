@@ -42,6 +42,7 @@ from atrous.models.pspnet import pspnet
 from atrous.models.regressor import compact_regressor
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
 from atrous.models.unet import unet, unet_small, unet_valid
+from atrous.models.wavenet import wavenet
 
 CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,
@@ -91,6 +92,7 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "efficientnet_lite0": efficientnet_lite0,
     "context3d": context3d,
     "compact_regressor": compact_regressor,
+    "wavenet": wavenet,
 }
 
 # What each network with a context module stands on.
@@ -124,7 +126,7 @@ def build_network(
             network was published for, or 21.
         backbone: What it stands on, for networks that stand on one: a key of `BACKBONES`, `torchvision:NAME`
             or `timm:NAME`; its own unless given.
-        in_channels: 3 for an image, 6 for a pair of images.
+        in_channels: 3 for an image, 6 for a pair of images; for a sound its codes and conditions.
         context_module: "none", or a "basic" or "large" context module put on top of a front end.
         noise: Standard deviation of the context module's initial weights off the identity.
 
@@ -169,7 +171,7 @@ def _options(name: str, *, backbone: str, in_channels: int) -> dict[str, Any]:
 
 
 def _takes(name: str, option: str) -> bool:
-    return option in signature(CATALOG[name]).parameters
+    return name in CATALOG and option in signature(CATALOG[name]).parameters
 
 
 def load_network(path: str | Path) -> DenseNetwork:
@@ -233,7 +235,7 @@ def to_checkpoint(
     arguments = {
         "num_classes": network.num_classes,
         **({"backbone": backbone} if backbone else {}),
-        **({"in_channels": network.num_channels} if network.num_channels == 6 else {}),
+        **({"in_channels": network.num_channels} if _takes(name, "in_channels") else {}),
         "context_module": context_module,
     }
     return Checkpoint(

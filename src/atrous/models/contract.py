@@ -133,8 +133,8 @@ class DenseNetwork(nn.Module, ABC):
     The image (b, 3, h, w), normalized by `normalization.apply` and padded by `geometry.margin` reflected
     pixels on every side, becomes logits (b, num_classes, ceil(h / output_stride), ceil(w / output_stride)).
     A pair of images (b, 6, h, w) is taken in the same way where a network is built for it, and so is a volume
-    (b, 1, x, y, z) by one for volumes; its `normalization` is a `Window`. Sounds (b, 1, t) become one-hot codes
-    (b, c, t) by their `Companding`, and conditions may stand behind these.
+    (b, 1, x, y, z) by one for volumes; its `normalization` is a `Window`. Sounds (b, 1, t) become one-hot
+    codes (b, c, t) by a `Companding`, and conditions may stand behind these.
 
     Attributes:
         num_classes: Outputs a cell: scores of so many classes, or values of a regression.

@@ -101,6 +101,8 @@ def input_shape(network: nn.Module, size: tuple[int, ...] = ()) -> tuple[int, ..
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
     first = next((layer for layer in network.modules() if isinstance(layer, kinds)), None)
     channels, rank = (first.in_channels, len(first.kernel_size)) if first else (3, len(size) or 2)
+    if isinstance(network, DenseNetwork):
+        channels = network.num_channels
     if min(size, default=1) < 1 or len(size) not in (0, 1, rank):
         raise ConfigError(f"input size {size} does not fit {rank} axes; give {rank} positive numbers, or one")
     return (1, channels, *(size * (rank // len(size)) if size else _usual_size(network, rank)))

@@ -9,7 +9,13 @@ from atrous.checkpoint import Checkpoint, load_checkpoint, load_header
 from atrous.data.labels import LabelSet
 from atrous.data.order import class_order, ordered_like
 from atrous.errors import CheckpointError
-from atrous.models.contract import IMAGENET_BGR, DenseNetwork, Normalization, normalization_of
+from atrous.models.contract import (
+    IMAGENET_BGR,
+    AnyNormalization,
+    DenseNetwork,
+    Normalization,
+    normalization_of,
+)
 from atrous.models.dilated_net import DilatedNet
 from atrous.models.frontend import FrontEnd
 from atrous.models.published_names import by_published_names
@@ -25,7 +31,6 @@ from atrous.models.vgg_weights import (
     from_torchvision,
     stands_on_vgg,
 )
-from atrous.models.window import Window
 from atrous.weights.files import read_state_dict
 
 _FRONT_END = "front_end."  # how a network with a context module names its front end's tensors
@@ -127,7 +132,7 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
 
 
 def _renormalized_(
-    network: DenseNetwork, tensors: dict[str, Tensor], *, given: Normalization | Window
+    network: DenseNetwork, tensors: dict[str, Tensor], *, given: AnyNormalization
 ) -> dict[str, Tensor]:
     """Tensors for the network's own normalization where that can be exact; else it gets the given one."""
     front_end, prefix = _front_end_of(network)
@@ -148,7 +153,7 @@ def _front_end_of(network: DenseNetwork) -> tuple[DenseNetwork, str]:
     return network, ""
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Normalization | Window | None]:
+def _read(path: Path) -> tuple[dict[str, Tensor], AnyNormalization | None]:
     """Tensors, VGG-16's by Caffe's names, and their normalization; None of a plain state dict."""
     if path.suffix in (".caffemodel", ".h5", ".hdf5"):
         return _sound(_read_foreign_vgg(path), path)

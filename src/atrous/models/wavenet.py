@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from atrous.errors import ConfigError
 from atrous.layers.causal import CausalConv1d
@@ -131,10 +132,8 @@ class WaveNet(DenseNetwork):
             )
             for number, dilation in enumerate(dilations, start=1)
         )  # fmt: skip
-        self.last = nn.Sequential(
-            nn.ReLU(), nn.Conv1d(skip_channels, skip_channels, 1),
-            nn.ReLU(), nn.Conv1d(skip_channels, num_classes, 1),
-        )  # fmt: skip
+        self.hidden = nn.Conv1d(skip_channels, skip_channels, 1)
+        self.final = nn.Conv1d(skip_channels, num_classes, 1)
         field = 1 + (kernel_size - 1) * sum(dilations)
         self.geometry = LogitGeometry(1, (1 - field) / 2 if is_causal else 0.0, field)
 
@@ -149,15 +148,19 @@ class WaveNet(DenseNetwork):
         for layer in self.layers[1:]:
             features, skip = layer(features, conditions)
             skips = skips + skip
-        return self.last(skips)
+        return self.final(functional.relu(self.hidden(functional.relu(skips))))
+
+    def gated_layers(self) -> tuple[GatedLayer, ...]:
+        """The layers in order."""
+        return tuple(layer for layer in self.layers if isinstance(layer, GatedLayer))
 
     def class_layers(self) -> Sequence[str]:
         """The last."""
-        return ("last.3.",)
+        return ("final.",)
 
     def new_layers(self) -> Sequence[str]:
         """Everything: nothing is pretrained."""
-        return ("first.", "layers.", "last.")
+        return ("first.", "layers.", "hidden.", "final.")
 
 
 def wavenet(num_classes: int = LEVELS, *, in_channels: int = LEVELS) -> WaveNet:

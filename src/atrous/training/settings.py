@@ -14,7 +14,8 @@ class Stage:
         num_steps: Optimizer updates.
         batch_size: Crops a micro-batch.
         accumulate: Micro-batches an update.
-        crop_size: Height and width in pixels; of volumes, voxels to the right, to the front and up.
+        crop_size: Height and width in pixels; of volumes, voxels to the right, to the front and up; of
+            sounds, samples.
         scale: Smallest and largest random zoom; 1 1 leaves the size.
         mirror: Half of the crops are flipped left to right; --STAGE.no-mirror flips none.
         flips: Of volumes: further axes along which half of the crops are flipped, 1 back-front, 2 down-up.
@@ -64,8 +65,10 @@ class Stage:
         _at_least(0, num_steps=self.num_steps, warmup_steps=self.warmup_steps, weight_decay=self.weight_decay)
         _at_least(0, auxiliary_weight=self.auxiliary_weight)
         _at_least(1, batch_size=self.batch_size, accumulate=self.accumulate, loss_stride=self.loss_stride)
-        if len(self.crop_size) not in (2, 3):
-            raise ConfigError(f"crop_size {self.crop_size} has two sides for images, three for volumes")
+        if len(self.crop_size) not in (1, 2, 3):
+            raise ConfigError(
+                f"crop_size {self.crop_size} has two sides for images, three for volumes, one for sounds"
+            )
         _at_least(1, crop_size=min(self.crop_size))
         if not self.learning_rate > 0 or not self.new_layers_factor > 0:
             raise ConfigError(

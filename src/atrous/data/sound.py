@@ -1,0 +1,170 @@
+"""Sounds as one channel of samples at the rate that is wanted, from any file that libsndfile reads."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from atrous.errors import ConfigError, DataError
+from atrous.files import write_atomically
+
+ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+BLOCK = 1 << 18  # samples that are read at once
+TAPS_EACH_WAY = 10  # of the resampling filter, in samples of the lower rate; as scipy's
+
+Samples = Float32[np.ndarray, " t"]
+
+
+def is_sound(name: str) -> bool:
+    """Whether a file is a sound by its name."""
+    return name.lower().endswith(ENDINGS)
+
+
+def read_sound(path: Path, *, sample_rate: int) -> Samples:
+    """All samples of a file, its channels averaged, at a rate.
+
+    Args:
+        path: Of the file.
+        sample_rate: Samples a second, Hz.
+
+    Returns:
+        From -1 to 1 where the file does not exceed that.
+
+    Raises:
+        DataError: If the file is missing, broken, cut short, empty, or holds values that are not finite.
+        ConfigError: If the extra audio is not installed.
+    """
+    return np.concatenate(list(read_blocks(path, sample_rate=sample_rate)))
+
+
+def read_blocks(path: Path, *, sample_rate: int) -> Iterator[Samples]:
+    """The same in blocks, whatever the length of the file: together they are the whole, resampled at once.
+
+    Raises:
+        DataError: As `read_sound`.
+        ConfigError: As `read_sound`.
+    """
+    soundfile = _load_soundfile()
+    if not path.is_file():
+        raise DataError(f"no sound at {path}; give the path of a file such as speech.wav")
+    _refuse_cut(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            if file.frames == 0:
+                raise DataError(f"{path} holds no samples; leave it out")
+            yield from _resampled(_mono(file, path), given=file.samplerate, wanted=sample_rate)
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error) from error
+
+
+def sample_rate_of(path: Path) -> int:
+    """Samples a second of a file, Hz.
+
+    Raises:
+        DataError: If the file is missing or no sound.
+        ConfigError: If the extra audio is not installed.
+    """
+    soundfile = _load_soundfile()
+    try:
+        return soundfile.info(path).samplerate
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error) from error
+
+
+def write_sound(path: Path, samples: Samples, *, sample_rate: int) -> None:
+    """Write samples from -1 to 1 as a WAV of 16 bits.
+
+    Raises:
+        OutputError: If the file cannot be written.
+        ConfigError: If the extra audio is not installed.
+    """
+    soundfile = _load_soundfile()
+    write_atomically(
+        path, lambda part: soundfile.write(part, samples, sample_rate, subtype="PCM_16", format="WAV")
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = " ".join(str(error).split())
+    return DataError(f"{path} is no sound that can be read ({reason}); save it anew, as WAV")
+
+
+def _mono(file: Any, path: Path) -> Iterator[Samples]:
+    """Blocks of a file with its channels averaged."""
+    read = 0
+    for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+        read += len(block)
+        if not np.isfinite(block).all():
+            raise DataError(f"{path} holds samples that are not finite; save it anew")
+        yield block.mean(1)
+    if read < file.frames:
+        raise DataError(f"{path} ends after {read:,} of {file.frames:,} samples; copy it again")
+
+
+def _resampled(blocks: Iterator[Samples], *, given: int, wanted: int) -> Iterator[Samples]:
+    """Blocks at another rate, by scipy's polyphase filter: together exactly those of the whole at once.
+
+    A block is filtered with as many samples before and behind it as the filter is long; these are cut off.
+    """
+    if given == wanted:
+        yield from blocks
+        return
+    from scipy.signal import resample_poly
+
+    common = math.gcd(given, wanted)
+    up, down = wanted // common, given // common
+    around = down * -(-(TAPS_EACH_WAY * max(up, down) + up) // (up * down))  # samples, a multiple of down
+    step = down * max(1, BLOCK // down)
+    held = np.empty(0, np.float32)  # from `around` before the next sample that is wanted, or the start
+    before = 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        while len(held) >= before + step + around:
+            part = resample_poly(held[: before + step + around], up, down)
+            first = before * up // down
+            yield part[first : first + step * up // down].astype(np.float32)
+            kept = min(around, before + step)
+            held = held[before + step - kept :]
+            before = kept
+    part = resample_poly(held, up, down)
+    yield part[before * up // down :].astype(np.float32)
+
+
+def _refuse_cut(path: Path) -> None:
+    """Refuse a WAV whose header promises more than there is: readers give what is left, and say nothing.
+
+    Raises:
+        DataError: If it is one.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return
+        while len(chunk := file.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                promised = file.tell() + length
+                if promised > size and length != 0xFFFFFFFF:  # a stream's, that did not know its length
+                    raise DataError(
+                        f"{path} is cut short: {size - file.tell():,} of {length:,} bytes of sound are "
+                        "there; copy it again"
+                    )
+                return
+            file.seek(length + length % 2, 1)
+
+
+def _load_soundfile() -> Any:
+    """The package.
+
+    Raises:
+        ConfigError: If it is not installed.
+    """
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise ConfigError(f'sounds need soundfile ({error}): pip install "atrous[audio]"') from error
+    return soundfile
