@@ -45,6 +45,7 @@ VERBS = {
         "ImportConfig",
         "bring weights of Caffe, torchvision and Keras into one file",
     ),
+    "generate": ("generate", "GenerateConfig", "generate sound from a checkpoint, sample by sample"),
     "models": ("models", "ModelsConfig", "list the catalog of networks"),
 }
 
