@@ -1,11 +1,10 @@
-"""Generated sounds: each sample is drawn from what the network says of all before it, in any pieces, at any time."""
+"""Generated sounds: each sample is drawn from what the network says of all before it, in any pieces."""
 
 import copy
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from atrous.errors import ConfigError, ShapeError
 from atrous.inference.generate import SoundGenerator, generate
@@ -126,10 +125,6 @@ class Streamed(WaveNet):
         torch.manual_seed(0)
         super().__init__(dilations=DILATIONS, channels=6, skip_channels=10, **options)
         self.eval()
-
-
-def plain_network(network: WaveNet) -> nn.Module:
-    return network
 
 
 def test_the_stream_and_the_loops_draw_the_same():

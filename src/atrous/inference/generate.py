@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from atrous.errors import ConfigError, ShapeError
-from atrous.inference.next_samples import Codes, NextSamples, StreamedSamples
+from atrous.inference.next_samples import Codes, Given, NextSamples, StreamedSamples
 from atrous.inference.wavenet_samples import WaveNetSamples
 from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork
@@ -78,7 +78,7 @@ class SoundGenerator:
         nothing = np.empty((self.num_sounds, 0), np.int64)
         return self._advance(nothing, num_samples)[0]
 
-    def feed(self, codes: Codes, *, keeps_logits: bool = False) -> Float32[np.ndarray, "b n k"]:
+    def feed(self, codes: np.ndarray, *, keeps_logits: bool = False) -> Float32[np.ndarray, "b _kept k"]:
         """Go on as if these samples had been drawn; returns the logits before each of them, where wanted.
 
         Raises:
@@ -109,8 +109,8 @@ class SoundGenerator:
         self.position = int(state["position"])
 
     def _advance(
-        self, given: Codes, num_samples: int, *, keeps_logits: bool = False
-    ) -> tuple[Codes, Float32[np.ndarray, "b n k"]]:
+        self, given: Given, num_samples: int, *, keeps_logits: bool = False
+    ) -> tuple[Codes, Float32[np.ndarray, "b _kept k"]]:
         noise = np.stack([self._noise(sound, num_samples) for sound in range(self.num_sounds)])
         advanced = self._next.advance(given, noise, temperature=self.temperature, keeps_logits=keeps_logits)
         self.position += num_samples

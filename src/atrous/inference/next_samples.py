@@ -14,6 +14,7 @@ from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork
 
 Codes = Int64[np.ndarray, "b n"]
+Given = Int64[np.ndarray, "b m"]
 Noise = Float64[np.ndarray, "b n"]
 
 
@@ -22,8 +23,8 @@ class NextSamples(ABC):
 
     @abstractmethod
     def advance(
-        self, given: Codes, noise: Noise, *, temperature: float, keeps_logits: bool = False
-    ) -> tuple[Codes, Float32[np.ndarray, "b n k"]]:
+        self, given: Given, noise: Noise, *, temperature: float, keeps_logits: bool = False
+    ) -> tuple[Codes, Float32[np.ndarray, "b _kept k"]]:
         """As many codes as there are numbers of noise, the first of them as given.
 
         Args:
@@ -71,8 +72,8 @@ class StreamedSamples(NextSamples):
         self._num_classes = network.num_classes
 
     def advance(
-        self, given: Codes, noise: Noise, *, temperature: float, keeps_logits: bool = False
-    ) -> tuple[Codes, Float32[np.ndarray, "b n k"]]:
+        self, given: Given, noise: Noise, *, temperature: float, keeps_logits: bool = False
+    ) -> tuple[Codes, Float32[np.ndarray, "b _kept k"]]:
         """See `NextSamples.advance`.
 
         Raises:
@@ -118,5 +119,5 @@ def draw(
     if temperature == 0:
         return scores.argmax(1).numpy()
     shares = (scores.double() / temperature).softmax(1).cumsum(1)
-    wanted = torch.from_numpy(noise)[:, None]
+    wanted = torch.from_numpy(noise)[:, None].contiguous()
     return torch.searchsorted(shares, wanted, right=True)[:, 0].clamp(max=scores.shape[1] - 1).numpy()

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError
-from atrous.inference.next_samples import Codes, NextSamples, Noise
+from atrous.inference.next_samples import Codes, Given, NextSamples, Noise
 from atrous.inference.wavenet_step import NOTHING, Past, Stack, Weights, run
 from atrous.models.wavenet import GatedLayer, WaveNet
 
@@ -40,8 +40,8 @@ class WaveNetSamples(NextSamples):
         self._past = Past(ring, np.full(num_sounds, NOTHING), np.zeros(1, np.int64))
 
     def advance(
-        self, given: Codes, noise: Noise, *, temperature: float, keeps_logits: bool = False
-    ) -> tuple[Codes, Float32[np.ndarray, "b n k"]]:
+        self, given: Given, noise: Noise, *, temperature: float, keeps_logits: bool = False
+    ) -> tuple[Codes, Float32[np.ndarray, "b _kept k"]]:
         """See `NextSamples.advance`."""
         num_sounds, num_samples = noise.shape
         codes = np.empty((num_sounds, num_samples), np.int64)
