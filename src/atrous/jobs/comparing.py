@@ -22,10 +22,11 @@ from atrous.jobs.evaluate import run as run_evaluation
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.network_cost import NetworkCost, network_cost
 from atrous.jobs.prediction_cost import PredictionCost, measure_apart
+from atrous.jobs.preparation import warn_of_shared
 from atrous.jobs.progress import Job, Progress, T
 from atrous.jobs.run_folder import RunFolder
 from atrous.jobs.standings import Standing, Trial, describe_budget, describe_measures
-from atrous.jobs.train import TrainConfig, warn_of_shared
+from atrous.jobs.train import TrainConfig
 from atrous.jobs.train import run as run_training
 from atrous.models.catalog import CATALOG, build_network
 from atrous.models.dilated_net import DilatedNet

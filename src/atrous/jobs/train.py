@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from atrous.errors import ConfigError
 from atrous.jobs.crf_settings import CRFSettings
-from atrous.jobs.progress import Job, Progress, drain
+from atrous.jobs.progress import Job, drain
 from atrous.training.settings import Stage
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def run(config: TrainConfig) -> Job[TrainResult]:
         TrainingError: If the loss stopped being finite.
     """
     from atrous.config import load_toml
+    from atrous.jobs.preparation import prepared
     from atrous.jobs.run_folder import RunFolder
 
     folder = RunFolder(config.output)
@@ -153,9 +154,7 @@ def run(config: TrainConfig) -> Job[TrainResult]:
             raise ConfigError(
                 "no data given; give the folder of a data set, or --resume with the --output of a run"
             )
-        config = yield from _check(_with_task(config))
-        if not config.stages:
-            config, reasons = yield from _pick(config)
+        config, reasons = yield from prepared(config)
     from atrous.jobs.training_run import train_network  # heavy, and mistakes are told before
 
     return (yield from train_network(config, reasons=reasons))
@@ -176,110 +175,6 @@ def _resumed(config: TrainConfig, saved: TrainConfig) -> TrainConfig:
             "or start a new run with the old one's network as --init"
         )
     return replace(saved, output=config.output, data=config.data or saved.data, resume=True)
-
-
-def _with_task(config: TrainConfig) -> TrainConfig:
-    """The config with the task that a built-in set of measured values implies."""
-    from atrous.data.open_measured import is_made_measured
-    from atrous.data.recordings import holds_recordings
-
-    if config.data is not None and holds_recordings(config.data):
-        return replace(config, task="generation")
-    return replace(config, task="regression") if is_made_measured(config.data) else config
-
-
-def _check(config: TrainConfig) -> Job[TrainConfig]:
-    """The config, with a validation split that the data have, or none; refuses data with mistakes."""
-    from atrous.data.builtin import is_builtin
-    from atrous.data.check import VAL, refuse_mistakes
-    from atrous.data.open import (
-        FOLD,
-        FOLDED,
-        NOT_FOLD,
-        holds_out_a_fold,
-        open_dataset,
-        samples_in_both,
-        splits,
-    )
-    from atrous.data.open_measured import holds_measured, open_measured
-
-    data = config.data
-    assert data is not None
-    if config.task == "generation":
-        return (yield from _check_recordings(config, data))
-    is_regression = config.task == "regression"
-    open_split = open_measured if is_regression else open_dataset
-    if is_builtin(data):  # made, not read
-        open_split(data, config.train_split)
-        return config
-    if is_regression != holds_measured(data):
-        open_split(data, config.train_split)  # says what is missing for the task
-    is_usual = (config.train_split, config.val_split) == (FOLDED, VAL) and not is_regression
-    if is_usual and holds_out_a_fold(data):
-        yield Progress(
-            0, 0, "check", message=f'{data} has no split "{VAL}": a fifth of "{FOLDED}" is held out, "{FOLD}"'
-        )
-        config = replace(config, train_split=NOT_FOLD, val_split=FOLD)
-    elif config.val_split == VAL and VAL not in splits(data):
-        yield Progress(
-            0, 0, "check", message=f'{data} has no split "{VAL}": training goes without validation'
-        )
-        config = replace(config, val_split="")
-    refuse_mistakes(data, splits=(config.train_split, config.val_split), measured=is_regression)
-    judges = config.val_split and not is_regression
-    if judges and (shared := samples_in_both(data, config.train_split, config.val_split)):
-        message = warn_of_shared(shared, config.train_split, config.val_split)
-        yield Progress(0, 0, "check", message=message)
-    return config
-
-
-def _check_recordings(config: TrainConfig, data: Path) -> Job[TrainConfig]:
-    """The config, with a tenth of each condition held out where there is no validation split."""
-    from atrous.data.recordings import open_recordings, recording_splits
-
-    if (config.train_split, config.val_split) == ("train", "val") and recording_splits(data) == ("train",):
-        held, rest = "fold0of10", "not-fold0of10"
-        said = f'{data} has no split "val": a tenth of each condition is held out, "{held}"'
-        yield Progress(0, 0, "check", message=said)
-        config = replace(config, train_split=rest, val_split=held)
-    for split in filter(None, (config.train_split, config.val_split)):
-        open_recordings(data, split)
-    return config
-
-
-def warn_of_shared(number: int, train_split: str, split: str) -> str:
-    """What to think of scores on samples that were learned from."""
-    return (
-        f'{number} samples of "{split}" are in "{train_split}" too: they are learned from and judged by, and '
-        "scores will look better than they are"
-    )
-
-
-def _pick(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
-    """The config with all that was left open chosen for the data and this machine; says what and why."""
-    from atrous.data.quantity import MeasuredSamples
-    from atrous.data.voice import Recordings
-    from atrous.jobs.pick import look_at, pick
-    from atrous.jobs.pick_sounds import pick_for_sounds
-    from atrous.jobs.pick_volumes import pick_for_volumes
-    from atrous.jobs.tasks import open_samples
-
-    assert config.data is not None
-    for name in STAGES:
-        if getattr(config, name) != Stage():
-            raise ConfigError(
-                f"{name} has settings but no steps; set its num_steps, or leave all stages to be picked"
-            )
-    dataset = open_samples(config.data, config.train_split, task=config.task)
-    if isinstance(dataset, Recordings):
-        choice = pick_for_sounds(config, dataset)
-    elif not isinstance(dataset, MeasuredSamples) and dataset[0].spacing:
-        choice = pick_for_volumes(config, dataset)
-    else:
-        choice = pick(config, look_at(dataset, config), num_classes=dataset.label_set.num_classes)
-    for reason in choice.reasons:
-        yield Progress(0, 0, "pick", message=reason)
-    return choice.config, choice.reasons
 
 
 def train(config: TrainConfig) -> TrainResult:

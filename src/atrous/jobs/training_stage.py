@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import store_crf, with_crf
 from atrous.data.voice import Recordings
-from atrous.errors import StoppedError, TrainingError
+from atrous.errors import StoppedError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import Job, Progress
@@ -28,7 +28,7 @@ from atrous.models.catalog import FRONT_ENDS, to_checkpoint
 from atrous.models.contract import DenseNetwork
 from atrous.models.dilated_net import DilatedNet
 from atrous.training.average import adopt_, averaged, build_average
-from atrous.training.loop import Example, Trainee, Update, fit
+from atrous.training.loop import Example, Trainee, Update, fit, refuse_not_finite
 from atrous.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer_, train_
 
 LOG_EVERY = 10  # updates
@@ -99,7 +99,7 @@ class StageRun:
                 saves = finished or signal or _due(self.bench.config.save_every, update.step)
                 validates = finished or _due(self.bench.config.validate_every, update.step)
                 if saves or validates:
-                    self._refuse_broken()
+                    refuse_not_finite(self.plan.module, f"step {update.step} of {self.plan.name}")
                 if finished and self.average is not None:
                     adopt_(self.plan.module, self.average)
                 scores = None
@@ -116,19 +116,6 @@ class StageRun:
         if self.bench.fabric.is_global_zero:
             self.bench.folder.finish_stage(self.plan.name)
         return self.position
-
-    def _refuse_broken(self) -> None:
-        """Keep what was saved before the weights broke.
-
-        Raises:
-            TrainingError: If one is not finite.
-        """
-        values = self.plan.module.state_dict().items()
-        if broken := [name for name, value in values if not value.isfinite().all()]:
-            raise TrainingError(
-                f"after step {self.position.step} of {self.plan.name} {broken[0]} is not finite; lower the "
-                "learning rate or add warmup_steps"
-            )
 
     def _updates(self) -> Generator[Update, None, None]:
         """Updates from the position on, on data that fits the stage."""

@@ -125,6 +125,22 @@ def fit(
         yield Update(step + 1, loss, factor, num_images, time.perf_counter() - started, waiting)
 
 
+def refuse_not_finite(module: nn.Module, when: str) -> None:
+    """Keep what was saved before the weights broke: the loss of the update that broke them was finite.
+
+    Args:
+        module: That is trained.
+        when: It is looked at.
+
+    Raises:
+        TrainingError: If a value of it is not finite.
+    """
+    if broken := [name for name, value in module.state_dict().items() if not value.isfinite().all()]:
+        raise TrainingError(
+            f"after {when} {broken[0]} is not finite; lower the learning rate or add warmup_steps"
+        )
+
+
 def _accumulate_gradients(module: nn.Module, batch: list[Example], *, fabric: Fabric, rule: Rule) -> float:
     """Gradients of the mean loss over all valid pixels; returns that mean."""
     valid = [rule.count_valid(targets) for _, targets in batch]
