@@ -12,6 +12,7 @@ from PIL import Image
 from atrous.data.encoding import ColorEncoding
 from atrous.data.folder import Dataset, FileMask, Pair, Sample
 from atrous.data.images import read_color_mask, read_image, read_index_mask
+from atrous.data.label_tracks import TrackMask
 from atrous.data.labels import IGNORE
 from atrous.data.volume_pair import VolumeMask, volume_faults
 from atrous.errors import DataError
@@ -111,7 +112,8 @@ def ignored_crop_share(labels: UInt8[np.ndarray, "h w"], crop_size: tuple[int, i
 
 
 def _measure(sample: Sample, crop_size: tuple[int, int] | None) -> Measures:
-    plain = bool((sample.image == sample.image[0, 0]).all())  # blank slices repeat without being duplicates
+    first = sample.image[(0,) * min(2, sample.image.ndim)]
+    plain = bool((sample.image == first).all())  # blank slices repeat without being duplicates
     return Measures(
         size=sample.labels.shape,
         pixel_counts=np.bincount(sample.labels.ravel(), minlength=256),
@@ -139,6 +141,10 @@ def _explain(pair: Pair, sentence: str) -> tuple[Mistake, ...]:
         return (Mistake("missing image", pair, mask, sentence),)
     if not mask.is_file():
         return (Mistake("missing mask", pair, image, sentence),)
+    if isinstance(pair.mask, TrackMask):
+        is_of_track = str(mask) in sentence
+        kind: MistakeKind = "broken annotation" if is_of_track else "unreadable image"
+        return (Mistake(kind, pair, mask if is_of_track else image, sentence),)
     if isinstance(pair.mask, VolumeMask):
         return tuple(Mistake(kind, pair, file, text) for kind, file, text in volume_faults(image, pair.mask))
     mistakes = []

@@ -11,7 +11,9 @@ from jaxtyping import Float32, UInt8
 from atrous.data.encoding import Encoding
 from atrous.data.images import image_files, read_image
 from atrous.data.label_file import read_label_file
+from atrous.data.label_tracks import TrackMask
 from atrous.data.labels import LabelSet
+from atrous.data.sound import read_sound
 from atrous.data.volume_names import is_volume
 from atrous.data.volume_pair import read_intensities, refuse_other_grid
 from atrous.errors import DataError
@@ -23,13 +25,14 @@ class Sample:
 
     Attributes:
         name: Name of the pair, without a file ending.
-        image: RGB, 0-255; of a volume the intensities, x to the right, y to the front, z up.
+        image: RGB, 0-255; of a volume the intensities, x to the right, y to the front, z up; of a
+            sound the samples (t,), from -1 to 1.
         labels: 0 to k-1, and 255 for ignored pixels.
         spacing: Millimeters from one voxel of a volume to the next, along each axis; empty for images.
     """
 
     name: str
-    image: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "x y z"]
+    image: UInt8[np.ndarray, "h w 3"] | Float32[np.ndarray, "*places"]
     labels: UInt8[np.ndarray, "*spatial"]
     spacing: tuple[float, ...] = ()
 
@@ -116,6 +119,9 @@ class Dataset:
             )
         if is_volume(pair.image_path.name):
             return _labelled_volume(pair)
+        if isinstance(pair.mask, TrackMask):
+            samples = read_sound(pair.image_path, sample_rate=pair.mask.sample_rate)
+            return Sample(pair.name, samples, pair.mask.read())
         image, labels = read_image(pair.image_path), pair.mask.read()
         if image.shape[:2] != labels.shape:
             raise DataError(

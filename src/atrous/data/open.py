@@ -19,6 +19,7 @@ from atrous.data.folder import Dataset, find_folder_splits, open_folder
 from atrous.data.folds import parse_fold
 from atrous.data.isbi import find_isbi_splits, open_isbi
 from atrous.data.kitti import KITTI_ABSENT, KITTI_SOURCE, find_kitti_splits, open_kitti
+from atrous.data.labeled_sounds import find_sound_splits, open_sound_split
 from atrous.data.labelme import find_labelme_splits, open_labelme
 from atrous.data.labels import LabelSet
 from atrous.data.lists import find_list_splits, open_lists
@@ -75,6 +76,7 @@ LAYOUTS: dict[str, Layout] = {
     "lists": Layout(find_list_splits, open_lists),
     "COCO": Layout(find_coco_splits, open_coco),
     "LabelMe": Layout(find_labelme_splits, open_labelme),
+    "sounds": Layout(find_sound_splits, open_sound_split),
     "ISBI 2012": Layout(find_isbi_splits, open_isbi),
 }
 """The first layout that has a split is taken, so those with names of their own come first."""

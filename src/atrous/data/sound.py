@@ -74,6 +74,21 @@ def sample_rate_of(path: Path) -> int:
         raise _unreadable(path, error) from error
 
 
+def num_samples_of(path: Path, *, sample_rate: int) -> int:
+    """Samples that `read_sound` gives, by the header of the file.
+
+    Raises:
+        DataError: If the file is missing or no sound.
+        ConfigError: If the extra audio is not installed.
+    """
+    soundfile = _load_soundfile()
+    try:
+        about = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error) from error
+    return -(-about.frames * sample_rate // about.samplerate)
+
+
 def write_sound(path: Path, samples: Samples, *, sample_rate: int) -> None:
     """Write samples from -1 to 1 as a WAV of 16 bits.
 

@@ -41,6 +41,8 @@ def boundary_counts(
         Counts (k, 4): on the boundary in the label map, those near the truth's; in the truth, those near
         the label map's.
     """
+    if labels.ndim == 1:  # a sound is an image of one row
+        return boundary_counts(label_map[None], labels[None], num_classes)
     steps = np.asarray(spacing or (1.0,) * labels.ndim)
     radius = max(steps.max(), TOLERANCE * float(np.linalg.norm(steps * labels.shape)))
     predicted = np.where(labels == IGNORE, IGNORE, label_map)

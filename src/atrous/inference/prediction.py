@@ -18,7 +18,8 @@ class Prediction:
     """What a network says about one image.
 
     Attributes:
-        image: RGB, 0-255, (h, w, 3), (h, w, 6) of a pair; or the intensities of a volume (x, y, z).
+        image: RGB, 0-255, (h, w, 3), (h, w, 6) of a pair; or the intensities of a volume (x, y, z); or the
+            samples of a sound (t,).
         scores: Before the softmax, on the grid that `stride` and `center` describe, (k, y, x): the network's
             own cells, or a value a pixel where several views were averaged, or a CRF or the released protocol
             was applied. Of averaged views and of the released protocol they are the log of the probabilities;
@@ -29,7 +30,7 @@ class Prediction:
         quantity: What a regression measures; None where there are classes.
     """
 
-    image: UInt8[np.ndarray, "h w c"] | Float32[np.ndarray, "x y z"]
+    image: UInt8[np.ndarray, "h w c"] | Float32[np.ndarray, "*places"]
     scores: Float[Tensor, "k *cells"]
     label_set: LabelSet
     stride: int = 1
@@ -98,7 +99,9 @@ class Prediction:
             ShapeError: If it is a volume, of which only slices can be drawn.
         """
         if self.scores.ndim != 3:
-            raise ShapeError("a volume has no overlay; draw one of a slice by atrous.figures.overlay")
+            raise ShapeError(
+                "a volume or a sound has no overlay; draw one of a slice by atrous.figures.overlay"
+            )
         from atrous.figures.overlay import overlay
 
         return overlay(self.image, self.label_map, self.label_set.palette, opacity=opacity)

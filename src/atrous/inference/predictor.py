@@ -17,6 +17,7 @@ from atrous.crf.stored import CRF, crf_of, refined
 from atrous.data.labels import LabelSet
 from atrous.data.meaning import Meaning, meaning_of
 from atrous.data.quantity import Quantity
+from atrous.data.voice import Voice
 from atrous.errors import ConfigError, GeometryError
 from atrous.geometry.program import evaluating
 from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
@@ -28,6 +29,7 @@ from atrous.inference.picture import Picture, to_picture
 from atrous.inference.prediction import Prediction
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.inference.seen_as import seen_as
+from atrous.inference.sound_prediction import sound_scores
 from atrous.inference.views import Views
 from atrous.inference.volume_prediction import refuse_image_ways, volume_scores, whole_scores
 from atrous.models.catalog import network_of
@@ -136,6 +138,12 @@ class Predictor:
             ShapeError: If the array is no RGB image, or no pair or volume where one is wanted.
         """
         geometry = self.network.geometry
+        if isinstance(self.meaning, Voice):
+            raise ConfigError("the network generates sounds and labels none; see atrous generate")
+        if self.network.num_axes == 1:
+            samples = np.asarray(image)
+            cells = sound_scores(self.network, self.engine, samples, device=self.device)
+            return Prediction(samples, cells, self.label_set)
         if self.network.num_axes == 3:
             values = np.asarray(image)
             cells = whole_scores(volume_scores(self.network, self.engine, values, device=self.device))

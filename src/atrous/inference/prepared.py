@@ -33,8 +33,10 @@ class Prepared(nn.Module):
 
     def forward(self, images: Float[Tensor, "b c *spatial"]) -> Float32[Tensor, "b k *cells"]:
         """Logits of normalized images, margin included where the network has one."""
-        channels_last = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
-        converted = images.to(self.dtype).contiguous(memory_format=channels_last)
+        converted = images.to(self.dtype)
+        if images.ndim > 3:
+            channels_last = torch.channels_last if images.ndim == 4 else torch.channels_last_3d
+            converted = converted.contiguous(memory_format=channels_last)
         return self.network(converted).float()
 
 
@@ -61,7 +63,7 @@ def _folded(network: DenseNetwork) -> nn.Module:
     """A copy with batch norms folded where it has any and lets itself be traced, else a plain one."""
     if not _num_batch_norms(network):
         return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
-    side = (EXAMPLE_SIDE if network.num_axes == 2 else VOLUME_SIDE) + 2 * network.margin
+    side = (VOLUME_SIDE if network.num_axes == 3 else EXAMPLE_SIDE) + 2 * network.margin
     weight = next(network.parameters())
     shape = (1, network.num_channels, *(side,) * network.num_axes)
     try:

@@ -6,11 +6,14 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from atrous.data.image_header import ImageHeader, read_header
+from atrous.data.label_tracks import ENDING
 from atrous.data.quantity import Quantity
+from atrous.data.sound import is_sound
 from atrous.data.volume_names import is_volume
 from atrous.errors import ConfigError, DataError
 from atrous.inference.image_work import ImageWork
 from atrous.inference.raster_work import RasterWork
+from atrous.inference.sound_work import SoundWork
 from atrous.inference.value_work import ENDINGS, ValueWork
 from atrous.inference.volume_work import VolumeWork
 from atrous.inference.work import Work
@@ -78,6 +81,8 @@ def work_on(plan: Plan, config: "PredictConfig", *, note: str) -> Work:
     is read by rows, as are TIFFs that Pillow does not decode, such as those of many bands, and images of too
     many pixels for Pillow, or too long for a JPEG. What lies behind a URL is an image, or a volume.
     """
+    if is_sound(str(plan.image)):
+        return SoundWork(plan.image, plan.label_map(ENDING))
     header = read_header(plan.image) if isinstance(plan.image, Path) else ImageHeader()
     volume = is_volume(str(plan.image))
     ending = ".nii.gz" if volume else ".tif" if header.is_placed else ".png"

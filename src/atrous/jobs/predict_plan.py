@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from atrous.data.bucket import find_files
 from atrous.data.images import IMAGE_SUFFIXES
 from atrous.data.places import Place, join, place_of, with_ending
+from atrous.data.sound import ENDINGS as SOUND_ENDINGS
+from atrous.data.sound import is_sound
 from atrous.data.volume_names import VOLUME_ENDINGS, is_volume, without_ending
 from atrous.errors import DataError
 
@@ -114,14 +116,14 @@ def _expand_url(url: str) -> Iterator[tuple[str, PurePosixPath]]:
 
 def _is_image(name: str) -> bool:
     path = PurePosixPath(name)
-    is_known = path.suffix.lower() in IMAGE_SUFFIXES or is_volume(path.name)
+    is_known = path.suffix.lower() in IMAGE_SUFFIXES or is_volume(path.name) or is_sound(path.name)
     return is_known and not path.name.startswith(".")
 
 
 def _no_image(place: Place) -> DataError:
     return DataError(
         f"no image in {place}; images end in {', '.join(sorted(IMAGE_SUFFIXES))}, volumes in "
-        f"{', '.join(VOLUME_ENDINGS)}"
+        f"{', '.join(VOLUME_ENDINGS)}, sounds in {', '.join(SOUND_ENDINGS)}"
     )
 
 

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from atrous.data.labels import IGNORE
 from atrous.data.loader import index_at, read_ahead
+from atrous.data.samples import Samples
 from atrous.data.voice import Recordings
 from atrous.errors import ConfigError
 from atrous.evaluation.generation import one_hot_of
-from atrous.jobs.training_data import NUM_THREADS, batch_numbers
+from atrous.jobs.training_data import NUM_THREADS, batch_numbers, labels_that_count
 from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork
 from atrous.ops.mulaw import mulaw_encode
@@ -32,6 +34,28 @@ def crop_length_of(stage: Stage) -> int:
             "are those of images; sounds have a crop_size of one number, in samples, and nothing of the rest"
         )
     return stage.crop_size[0]
+
+
+def labeled_sound_examples(
+    dataset: Samples, network: DenseNetwork, stage: Stage, *, fabric: Fabric, seed: int, start: int
+) -> Iterator[Example]:
+    """Companded crops (b, c, t), and the labels (b, t) that count; what is beyond a sound's end does not."""
+    length = crop_length_of(stage)
+
+    def load(position: int) -> tuple[np.ndarray, np.ndarray]:
+        sample = dataset[index_at(position, num_samples=len(dataset), seed=seed)]
+        generator = np.random.default_rng((seed, 1, position))
+        first = int(generator.integers(0, max(1, len(sample.labels) - length + 1)))
+        crop = slice(first, first + length)
+        missing = (0, max(0, length - len(sample.labels)))
+        labels = np.pad(sample.labels[crop], missing, constant_values=IGNORE)
+        return np.pad(sample.image[crop], missing), labels
+
+    numbers = batch_numbers(stage, start, fabric)
+    for crops in read_ahead(load, batch_size=stage.batch_size, numbers=numbers, num_threads=NUM_THREADS):
+        samples, labels = (torch.from_numpy(np.stack(parts)) for parts in zip(*crops, strict=True))
+        shown = network.normalization.apply(fabric.to_device(samples)[:, None])
+        yield shown, labels_that_count(labels, stage, fabric)
 
 
 def sound_examples(

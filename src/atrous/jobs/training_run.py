@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,11 +13,13 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from atrous.config import to_toml
+from atrous.data.folder import Dataset
+from atrous.data.label_tracks import TrackMask
 from atrous.data.labels import LabelSet
 from atrous.data.order import in_order_of, ordered_like
 from atrous.data.quantity import MeasuredSamples
 from atrous.data.samples import Samples
-from atrous.data.voice import Recordings, Voice
+from atrous.data.voice import Recordings
 from atrous.errors import CheckpointError, ConfigError
 from atrous.inference.machine import computes_in_bfloat16, pick_device
 from atrous.jobs.crf_settings import describe, settings_of
@@ -135,8 +138,8 @@ def _start_network(
         context_module=config.context_module,
         noise=config.noise,
     )
-    if isinstance(task.meaning, Voice):
-        network.use_normalization_(Companding(task.meaning.sample_rate, task.meaning.levels))
+    if (rate := sample_rate_of(train_set)) and isinstance(network.normalization, Companding):
+        network.use_normalization_(replace(network.normalization, sample_rate=rate))
     start = None
     if state is not None:
         tensors = state.part("network")
@@ -150,6 +153,14 @@ def _start_network(
     elif (path := starting_weights(config.init, network)) is not None:
         start = initialize_(network, path, label_set=train_set.label_set)
     return network.to(memory_format=network.memory_format), start  # type: ignore[call-overload]
+
+
+def sample_rate_of(samples: AnySamples) -> int:
+    """Hz of sounds; 0 of anything else."""
+    if isinstance(samples, Recordings):
+        return samples.voice.sample_rate
+    mask = samples.pairs[0].mask if isinstance(samples, Dataset) and len(samples) else None
+    return mask.sample_rate if isinstance(mask, TrackMask) else 0
 
 
 def _refuse_other_axes(network: DenseNetwork, train_set: AnySamples, config: TrainConfig) -> None:

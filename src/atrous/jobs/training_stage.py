@@ -16,7 +16,7 @@ from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.run_folder import Position, Row, RunFolder, State
-from atrous.jobs.sound_examples import sound_examples
+from atrous.jobs.sound_examples import labeled_sound_examples, sound_examples
 from atrous.jobs.stage_plan import StagePlan
 from atrous.jobs.task import AnySamples, AnyScores, Task
 from atrous.jobs.tasks import meaning_of_samples, task_of
@@ -32,6 +32,7 @@ from atrous.training.loop import Example, Trainee, Update, fit, refuse_not_finit
 from atrous.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer_, train_
 
 LOG_EVERY = 10  # updates
+_EXAMPLES = {1: labeled_sound_examples, 2: image_examples, 3: volume_examples}  # by axes of what is labeled
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class StageRun:
             return score_examples(data, subject.front_end, stage, fabric=fabric, seed=seed, start=start)
         if isinstance(data, Recordings):
             return sound_examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
-        examples = image_examples if subject.num_axes == 2 else volume_examples
+        examples = _EXAMPLES[subject.num_axes]
         return examples(data, subject, stage, fabric=fabric, seed=seed, start=start)  # type: ignore[arg-type]
 
     def _fill_cache(self) -> Job[None]:
