@@ -5,6 +5,7 @@ from pathlib import Path
 
 from atrous.data.builtin import is_builtin
 from atrous.data.check import VAL, refuse_mistakes
+from atrous.data.labeled_sounds import find_sound_splits
 from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, open_dataset, samples_in_both, splits
 from atrous.data.open_measured import holds_measured, is_made_measured, open_measured
 from atrous.data.quantity import MeasuredSamples
@@ -35,9 +36,10 @@ def prepared(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
 
 def _with_task(config: TrainConfig) -> TrainConfig:
     """The config with the task that the data imply: built-in measured values, or nothing but sounds."""
-    if config.data is not None and holds_recordings(config.data):
+    data = config.data
+    if data is not None and holds_recordings(data) and not find_sound_splits(data):
         return replace(config, task=TASK)
-    return replace(config, task="regression") if is_made_measured(config.data) else config
+    return replace(config, task="regression") if is_made_measured(data) else config
 
 
 def _check(config: TrainConfig) -> Job[TrainConfig]:
