@@ -19,7 +19,13 @@ from models.conftest import narrow_
 
 
 @pytest.mark.parametrize(
-    ("backbone", "stride"), [("vgg16", 1), ("resnet18", 4), ("mobilenet_v2", 2), ("efficientnet_lite0", 2)]
+    ("backbone", "stride"),
+    [
+        ("vgg16", 1),
+        ("resnet18", 4),
+        pytest.param("mobilenet_v2", 2, marks=pytest.mark.slow),
+        pytest.param("efficientnet_lite0", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_stages_are_joined_where_they_were_seen(backbone, stride):
     with torch.device("meta"):

@@ -52,7 +52,7 @@ def heavy_where(is_slow: Callable[[str], bool]) -> pytest.MarkDecorator:
 every_network = slow_where(is_deep)
 every_real_network = heavy_where(lambda name: is_deep(name) or is_large(name))
 every_exportable_network = heavy_where(lambda name: is_deep(name) or is_large(name) or comes_up_again(name))
-every_measurable_network = heavy_where(lambda name: is_deep(name) or on_meta(name).receptive_field > 700)
+every_measurable_network = heavy_where(lambda name: is_deep(name) or on_meta(name).receptive_field > 450)
 
 
 def test_variants_are_networks_of_the_catalog():
