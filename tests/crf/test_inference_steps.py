@@ -128,6 +128,7 @@ def test_probabilities_sum_to_one_and_images_do_not_mix(spatial, num_classes, ba
 
 @given(order=st.permutations(range(4)), seed=st.integers(0, 99))
 @settings(max_examples=20)
+@pytest.mark.slow
 def test_permuted_classes_give_permuted_probabilities(order, seed):
     logits, images = scene((6, 7), num_classes=4, seed=seed)
     costs = torch.rand(4, 4, dtype=torch.float64)

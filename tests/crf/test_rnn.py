@@ -75,7 +75,10 @@ def test_training_and_evaluation_have_their_own_number_of_steps():
 
 
 @pytest.mark.parametrize("normalization", ["symmetric", "after"])
-@pytest.mark.parametrize("size", [(5,), (3, 3), (2, 2, 2)])
+@pytest.mark.parametrize(
+    "size",
+    [pytest.param((5,), marks=pytest.mark.slow), (3, 3), pytest.param((2, 2, 2), marks=pytest.mark.slow)],
+)
 def test_gradients_to_logits_weights_and_compatibility(size, normalization):
     logits, images = example(size, batch=1)
     layer = CRFRNN(num_classes=3, kernels=KERNELS, num_steps=2, normalization=normalization).double()

@@ -143,7 +143,10 @@ def test_bounds_lose_none_of_the_best(kernel_size, total, num_layers, max_dilati
     assert list(bounded) == list(every)
 
 
-@pytest.mark.parametrize(("kernel_size", "total", "num_layers"), [(2, 24, 6), (3, 40, 5), (4, 50, 4)])
+@pytest.mark.parametrize(
+    ("kernel_size", "total", "num_layers"),
+    [(2, 24, 6), pytest.param(3, 40, 5, marks=pytest.mark.slow), (4, 50, 4)],
+)
 def test_bounds_are_below_every_stack(kernel_size, total, num_layers):
     search = schedule_search._Search(kernel_size, num_layers, total, max_dilation=total, count=1)
     heads = np.ones((1, 1), dtype=int)

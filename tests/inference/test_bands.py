@@ -50,6 +50,7 @@ def network(request):
 
 @given(data=st.data())
 @settings(max_examples=8, deadline=None)
+@pytest.mark.slow
 def test_cells_from_any_row_on_are_those_of_the_whole(network, data):
     size = data.draw(st.integers(1, 90)), data.draw(st.sampled_from([31, 48]))
     image = picture(*size)
@@ -120,8 +121,9 @@ def test_a_network_that_sees_everything_gets_large_images_whole(monkeypatch):
 
 @pytest.mark.parametrize(
     "build",
-    [pytest.param(compact, marks=pytest.mark.slow), lambda: build_network("compact_context", num_classes=3)],
+    [compact, lambda: build_network("compact_context", num_classes=3)],
 )
+@pytest.mark.slow
 def test_an_engine_of_fixed_sizes_gets_exact_tiles(monkeypatch, tmp_path, build):
     pytest.importorskip("openvino")
     network, image = build(), picture(330, 250)

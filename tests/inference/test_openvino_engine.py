@@ -33,10 +33,9 @@ def cache(tmp_path):
     return tmp_path / "engines"
 
 
-@pytest.mark.parametrize(
-    ("precision", "tolerance"), [pytest.param("float32", 1e-5, marks=pytest.mark.slow), ("bfloat16", 0.03)]
-)
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 0.03)])
 @torch.inference_mode()
+@pytest.mark.slow
 def test_openvino_says_what_torch_says(precision, tolerance, cache):
     network = compact()
     engine = build_engine(network, engine="openvino", precision=precision, device=CPU, cache_folder=cache)

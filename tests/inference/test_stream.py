@@ -44,7 +44,7 @@ def random_network_streams(rank: int, data: st.DataObject) -> None:
     assert_same(network, stream, images, sizes, axis + 2)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 @settings(max_examples=12)
 @given(data=st.data())
 def test_random_networks_stream_as_they_run(rank: int, data: st.DataObject):

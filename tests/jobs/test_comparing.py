@@ -79,3 +79,12 @@ def test_volumes_are_compared(config, tmp_path):
     assert result.exit_code == 0
     assert "multiply-adds of a volume of " in result.to_table()
     assert result.standings[0].speed is not None
+
+
+def test_starting_weights_are_needed_only_at_the_start(config, tmp_path, tiny_checkpoint):
+    init = tmp_path / "init.safetensors"
+    init.write_bytes(tiny_checkpoint.read_bytes())
+    one = replace(config, networks=("based",), contenders=(Contender("compact", name="based", init=init),))
+    first = compare(one)
+    init.unlink()
+    assert compare(resumed(one)).standings == first.standings

@@ -131,7 +131,9 @@ def test_what_does_not_go_with_a_regression_is_refused(depths, change, message):
 
 
 def test_the_task_and_the_data_must_agree(depths, tiny_data):
-    with pytest.raises(DataError, match=r"holds measured values and no labels; train on them with --task"):
+    with pytest.raises(
+        DataError, match=r"holds measured values and no labels; atrous train learns them with --task"
+    ):
         train(replace(depths, task="segmentation"))
     with pytest.raises(DataError, match=r"holds no measured values; put images into"):
         train(replace(depths, data=tiny_data))

@@ -10,8 +10,9 @@ from torch import nn
 
 from atrous.layers.attention import ChannelNorm, NeighborhoodAttention
 from atrous.layers.upsample import BilinearUpsampling
+from atrous.models.backbone import Backbone, Stage
 from atrous.models.catalog import build_network
-from atrous.models.contract import AuxiliaryNetwork, DenseNetwork
+from atrous.models.contract import IMAGENET_BGR, AuxiliaryNetwork, DenseNetwork, LogitGeometry
 from atrous.models.deeplab_v2 import Largest
 
 
@@ -39,6 +40,18 @@ VARIANTS = {
     "efficientnet_lite0_frontend": "efficientnet_lite0",
 }
 """Networks made of another one's parts: heavy tests run on that one, and on these with -m exhaustive."""
+
+
+class OneStage(Backbone):
+    """As a classifier made dense by surgery is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normalization = IMAGENET_BGR
+        self.stages = (Stage(3, LogitGeometry(32, 0.0, 1)),)
+
+    def forward(self, images):
+        return (images[..., ::32, ::32],)
 
 
 @cache

@@ -8,18 +8,22 @@ from torch import nn
 
 from atrous.errors import ConfigError
 from atrous.geometry.receptive_field import receptive_field
-from atrous.models.backbone import Backbone, Stage
 from atrous.models.backbone_unet import BackboneUNet
 from atrous.models.catalog import build_network
-from atrous.models.contract import IMAGENET_BGR, LogitGeometry
 from atrous.models.pretrained import initialize_
 from atrous.models.vgg import VGG16
 from atrous.models.vgg_weights import PARAMETERS, from_caffe_names, save_vgg_weights
-from models.conftest import narrow_
+from models.conftest import OneStage, narrow_
 
 
 @pytest.mark.parametrize(
-    ("backbone", "stride"), [("vgg16", 1), ("resnet18", 4), ("mobilenet_v2", 2), ("efficientnet_lite0", 2)]
+    ("backbone", "stride"),
+    [
+        ("vgg16", 1),
+        ("resnet18", 4),
+        pytest.param("mobilenet_v2", 2, marks=pytest.mark.slow),
+        pytest.param("efficientnet_lite0", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_stages_are_joined_where_they_were_seen(backbone, stride):
     with torch.device("meta"):
@@ -83,18 +87,6 @@ def test_it_starts_from_vgg_weights(tmp_path: Path):
     own = network.state_dict()
     assert len(tensors) == 26
     assert all(torch.equal(own[f"backbone.layers.{name}"], value) for name, value in tensors.items())
-
-
-class OneStage(Backbone):
-    """As a classifier made dense by surgery is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.normalization = IMAGENET_BGR
-        self.stages = (Stage(3, LogitGeometry(32, 0.0, 1)),)
-
-    def forward(self, images):
-        return (images[..., ::32, ::32],)
 
 
 def test_backbones_of_one_stage_are_refused():

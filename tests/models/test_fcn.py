@@ -7,14 +7,13 @@ from torch import nn
 from atrous.errors import ConfigError
 from atrous.geometry.receptive_field import receptive_field
 from atrous.layers.upsample_features import upsample_features
-from atrous.models.backbone import Backbone, Stage
 from atrous.models.catalog import build_network
-from atrous.models.contract import IMAGENET_BGR, LogitGeometry
 from atrous.models.fcn import FCN, FULL_HEAD, LIGHT_HEAD, SKIPS
 from atrous.models.frontend import Head
 from atrous.models.resnet import resnet18
 from atrous.models.vgg import vgg16
 from atrous.models.vgg_weights import PARAMETERS, by_vgg_names
+from models.conftest import OneStage
 
 TINY_HEAD = Head(channels=4, kernel_size=7, dilation=1)
 
@@ -74,18 +73,6 @@ def test_geometry_holds_on_other_backbones(name, backbone):
     assert field.stride == (network.output_stride,) * 2
     assert field.center == (network.center,) * 2
     assert not any(layer.misalignment for layer in field.layers)
-
-
-class OneStage(Backbone):
-    """As a classifier made dense by surgery is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.normalization = IMAGENET_BGR
-        self.stages = (Stage(3, LogitGeometry(32, 0.0, 1)),)
-
-    def forward(self, images):
-        return (images[..., ::32, ::32],)
 
 
 def test_skips_are_refused_where_the_backbone_has_one_stage():

@@ -127,6 +127,7 @@ def dense_residual(output_stride: int, *, average: bool) -> tuple[nn.Module, nn.
 
 @settings(max_examples=8)
 @given(st.tuples(st.integers(17, 70), st.integers(17, 70)), st.sampled_from([1, 2, 4, 8]), st.booleans())
+@pytest.mark.slow
 def test_dense_residual_network_is_exact_and_has_a_cell_every_output_stride(
     size: tuple[int, int], output_stride: int, average: bool
 ):

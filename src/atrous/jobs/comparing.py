@@ -49,7 +49,7 @@ def compare_all(config: CompareConfig) -> Job[CompareResult]:
     if not is_builtin(config.data):
         refuse_mistakes(config.data, splits=(config.train_split, config.split))
     contenders = chosen(config.networks, config.contenders)
-    _refuse_missing(contenders)
+    _refuse_missing(contenders, starts=not config.resume)
     entrants, reasons = _enter(config, contenders)
     for name, reason in reasons.items():
         yield Progress(0, 0, "plan", message=f"{name} is left out: {reason}")
@@ -117,8 +117,8 @@ def _enter(
     return entrants, reasons
 
 
-def _refuse_missing(contenders: Sequence[Contender]) -> None:
-    """Refuse names and starting weights that are not there, before hours of training.
+def _refuse_missing(contenders: Sequence[Contender], *, starts: bool) -> None:
+    """Refuse names that are not there, and where all start, starting weights, before hours of training.
 
     Raises:
         ConfigError: If there is one.
@@ -129,7 +129,7 @@ def _refuse_missing(contenders: Sequence[Contender]) -> None:
                 f'no network "{contender.network}" in the catalog or among the contenders; '
                 f"{suggestion(contender.network, CATALOG)}"
             )
-        if contender.init is not None and not contender.init.exists():
+        if starts and contender.init is not None and not contender.init.exists():
             raise ConfigError(
                 f"{contender.name} starts from {contender.init}, which is not there; a path in a recipe is "
                 "looked up from the folder that the command runs in"

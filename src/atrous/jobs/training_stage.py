@@ -28,7 +28,7 @@ from atrous.models.catalog import FRONT_ENDS, to_checkpoint
 from atrous.models.contract import DenseNetwork
 from atrous.models.dilated_net import DilatedNet
 from atrous.training.average import adopt_, averaged, build_average
-from atrous.training.loop import Example, Trainee, Update, fit, refuse_not_finite
+from atrous.training.loop import Example, Trainee, Update, fit, refuse_broken_weights
 from atrous.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer_, train_
 
 LOG_EVERY = 10  # updates
@@ -100,7 +100,7 @@ class StageRun:
                 saves = finished or signal or _due(self.bench.config.save_every, update.step)
                 validates = finished or _due(self.bench.config.validate_every, update.step)
                 if saves or validates:
-                    refuse_not_finite(self.plan.module, f"step {update.step} of {self.plan.name}")
+                    refuse_broken_weights(self.plan.module, f"step {update.step} of {self.plan.name}")
                 if finished and self.average is not None:
                     adopt_(self.plan.module, self.average)
                 scores = None

@@ -125,7 +125,7 @@ def fit(
         yield Update(step + 1, loss, factor, num_images, time.perf_counter() - started, waiting)
 
 
-def refuse_not_finite(module: nn.Module, when: str) -> None:
+def refuse_broken_weights(module: nn.Module, when: str) -> None:
     """Keep what was saved before the weights broke: the loss of the update that broke them was finite.
 
     Args:

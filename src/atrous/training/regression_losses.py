@@ -94,9 +94,8 @@ def build_regression_loss(spec: str, *, is_log: bool) -> Callable[[Tensor, Tenso
         raise ConfigError(f"loss {spec!r} is of logarithms, and flow has signs; use l1 or berhu")
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        precise = torch.where(
-            _measured(targets), _precise(outputs), 0.0
-        )  # no overflow where none is measured
+        # An exponential that overflows where nothing is measured would reach the gradient as NaN.
+        precise = torch.where(_measured(targets), _precise(outputs), 0.0)
         values = precise.exp() if is_log else precise
         parts = [
             silog(precise, targets) if name == "silog" else REGRESSION_LOSSES[name](values, targets)
