@@ -42,7 +42,7 @@ from atrous.models.pspnet import pspnet
 from atrous.models.regressor import compact_regressor
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
 from atrous.models.unet import unet, unet_small, unet_valid
-from atrous.models.wavenet import wavenet, wavenet_labeler
+from atrous.models.wavenet import wavenet, wavenet_labeler, wavenet_undilated
 
 CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,
@@ -93,6 +93,7 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "context3d": context3d,
     "compact_regressor": compact_regressor,
     "wavenet": wavenet,
+    "wavenet_undilated": wavenet_undilated,
     "wavenet_labeler": wavenet_labeler,
 }
 

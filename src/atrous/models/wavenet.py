@@ -28,6 +28,8 @@ from atrous.ops.mulaw import LEVELS
 
 DILATIONS = tuple(2**exponent for exponent in range(10)) * 3  # section 3.1: 1 .. 512, repeated
 CHANNELS = 64
+UNDILATED = (1, 1)
+UNDILATED_KERNEL_SIZE = 46  # as many weights as 30 layers of kernel 2
 LABELER_DILATIONS = tuple(2**exponent for exponent in range(9)) * 2
 KERNEL_SIZE = 2
 
@@ -179,3 +181,13 @@ def wavenet_labeler(num_classes: int = 2) -> WaveNet:
 def wavenet(num_classes: int = LEVELS, *, in_channels: int = LEVELS) -> WaveNet:
     """WaveNet: 30 causal layers of 64 channels; the next of 256 mu-law codes, from 3,070 samples."""
     return WaveNet(num_classes, num_conditions=in_channels - LEVELS)
+
+
+def wavenet_undilated(num_classes: int = LEVELS, *, in_channels: int = LEVELS) -> WaveNet:
+    """What WaveNet is compared with: as many weights in 2 causal layers of 46 taps; it sees 91 samples."""
+    return WaveNet(
+        num_classes,
+        dilations=UNDILATED,
+        kernel_size=UNDILATED_KERNEL_SIZE,
+        num_conditions=in_channels - LEVELS,
+    )
