@@ -2,9 +2,9 @@
 
     python examples/speech_tracks.py WORDS OUTPUT
 
-WORDS is a folder of sounds, one word each, such as the spoken digits of the FSDD. OUTPUT becomes a data set of
-the layout DATA/SPLIT/{sounds,labels}: words of a held-out tenth in val, apart by pauses, over noise of several
-levels; the label tracks say where speech is.
+WORDS is a folder of sounds, one word each, such as the spoken digits of the FSDD. OUTPUT becomes a data set
+of the layout DATA/SPLIT/{sounds,labels}: words apart by pauses, over noise of several levels, those of a
+held-out tenth in val; the label tracks say where speech is.
 """
 
 import sys
@@ -31,7 +31,9 @@ def spoken(samples: np.ndarray) -> slice:
     return slice(int(loud[0]), int(loud[-1]) + 1)
 
 
-def recording(words: list[np.ndarray], rate: int, random: np.random.Generator):
+def recording(
+    words: list[np.ndarray], rate: int, random: np.random.Generator
+) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
     """Words over noise, and the stretches of silence and speech."""
     parts, stretches, position = [], [], 0
     for word in words:
@@ -47,6 +49,7 @@ def recording(words: list[np.ndarray], rate: int, random: np.random.Generator):
 
 
 def main(source: Path, output: Path) -> None:
+    """40 recordings to learn from, and 8 to be judged by."""
     for split, part, number in (("train", "not-fold0of10", 40), ("val", "fold0of10", 8)):
         words = open_recordings(source, part)
         random = np.random.default_rng(number)

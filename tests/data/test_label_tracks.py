@@ -1,5 +1,7 @@
 """Label tracks: what their lines mean, what is refused, and that what is written is read."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ def test_what_is_written_is_read(tmp_path):
     path = tmp_path / "a.txt"
     labels = np.random.default_rng(0).integers(0, 3, 50).repeat(7)
     edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
-    stretches = [(begin, end, int(labels[begin])) for begin, end in zip(edges, edges[1:], strict=False)]
+    stretches = [(begin, end, int(labels[begin])) for begin, end in itertools.pairwise(edges)]
     for rate in (8000, 44_100, 96_000):
         write_label_track(path, stretches, CLASSES, sample_rate=rate)
         assert read(path, num_samples=len(labels), sample_rate=rate) == labels.tolist()

@@ -68,7 +68,7 @@ def test_what_is_not_there_is_told(tmp_path):
     with pytest.raises(DataError, match="no folder at"):
         open_recordings(tmp_path / "none", "train")
     assert not holds_recordings(tmp_path)
-    with pytest.raises(DataError, match="holds no sounds; put files such as .wav into it"):
+    with pytest.raises(DataError, match=r"holds no sounds; put files such as \.wav into it"):
         open_recordings(tmp_path, "train")
     write(tmp_path, "a_1", "b_1")
     with pytest.raises(DataError, match='has no split "tran"; did you mean "train"'):

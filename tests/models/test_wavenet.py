@@ -34,6 +34,7 @@ def test_it_sees_so_many_samples(options, samples):
 def small(**options) -> WaveNet:
     torch.manual_seed(0)
     network = WaveNet(5, dilations=(1, 2, 4), channels=8, skip_channels=8, **options).double().eval()
+    assert isinstance(network.normalization, Companding)
     assert network.normalization.levels == 256
     return network
 
