@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from atrous.data.labels import LabelSet
-from atrous.data.quantity import DEPTH, FLOW, meaning_of
+from atrous.data.meaning import meaning_of
+from atrous.data.quantity import DEPTH, FLOW
 from atrous.errors import CheckpointError
 
 

@@ -12,6 +12,7 @@ from atrous.data.builtin import is_builtin
 from atrous.data.check_files import file_problems, number_problems
 from atrous.data.check_measured import check_measured
 from atrous.data.check_pair import Measures, Mistake, inspect_pair, is_complete
+from atrous.data.check_recordings import check_recordings
 from atrous.data.check_report import Problem, Report, Step
 from atrous.data.check_set import (
     TRAIN,
@@ -26,6 +27,7 @@ from atrous.data.check_set import (
 from atrous.data.check_tally import Tally
 from atrous.data.check_volumes import spacing_problems
 from atrous.data.folder import Dataset
+from atrous.data.labeled_sounds import holds_only_recordings
 from atrous.data.open import LAYOUTS, find_layout, open_part, refuse_absent, split_parts
 from atrous.data.open_measured import holds_measured
 from atrous.errors import DataError
@@ -60,6 +62,8 @@ def check_each(
         raise DataError(f"{path} are made when they are read, and have no files to check; train on them")
     if holds_measured(path):
         return (yield from check_measured(path, splits=splits, quick=quick))
+    if holds_only_recordings(path):
+        return (yield from check_recordings(path, splits=splits, quick=quick))
     name = find_layout(path)
     layout = LAYOUTS[name]
     if crop_size and layout.has_volumes:

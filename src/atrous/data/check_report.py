@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from atrous.data.measured_figures import MeasuredSplit
+from atrous.data.sound_figures import SoundSplit
 
 Severity = Literal["error", "note"]
 
@@ -71,8 +72,9 @@ class SplitReport:
         num_samples: Pairs that it has.
         num_read: Pairs whose image and mask were read and agree; all figures are of these.
         smallest_size: Smallest height and smallest width, in pixels; (0, 0) where nothing was read. Of
-            volumes, the smallest number of voxels along x, y and z.
-        largest_size: Largest height and largest width, in pixels; of volumes, along x, y and z.
+            volumes, the smallest number of voxels along x, y and z; of sounds, of samples.
+        largest_size: Largest height and largest width, in pixels; of volumes, along x, y and z; of sounds,
+            samples.
         ignored_share: Of all pixels, in [0, 1].
         ignored_crop_share: Of all crops that training may draw without zoom, those without a valid pixel;
             None where no crop size was given.
@@ -114,7 +116,7 @@ class Report:
         quick: Whether all names were looked at but only a few pairs read.
         problems: Errors first.
         splits: Figures of every split of labels that could be opened.
-        measured: Figures of every split of measured values that could be opened.
+        measured: Figures of every split of measured values, or of sounds, that could be opened.
     """
 
     path: Path
@@ -122,7 +124,7 @@ class Report:
     quick: bool
     problems: tuple[Problem, ...]
     splits: tuple[SplitReport, ...]
-    measured: tuple[MeasuredSplit, ...] = ()
+    measured: tuple[MeasuredSplit | SoundSplit, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -164,11 +166,20 @@ class Report:
         return "\n\n".join(parts)
 
 
+_WORDS = {
+    1: ("length, samples of sound", "samples in sounds"),
+    2: ("width x height, px", "pixels in images"),
+    3: ("right x front x up, voxels", "voxels in volumes"),
+}  # what sizes and shares are of, by the axes of what is labeled
+
+
+def _words(splits: Sequence[SplitReport]) -> tuple[str, str]:
+    return _WORDS[max((len(split.largest_size) for split in splits if split.num_read), default=2)]
+
+
 def _split_table(splits: Sequence[SplitReport]) -> str:
     with_crops = any(split.ignored_crop_share is not None for split in splits)
-    has_volumes = any(len(split.largest_size) == 3 for split in splits)
-    sizes = "right x front x up, voxels" if has_volumes else "width x height, px"
-    rows = [("split", "samples", "read", sizes, "ignored")]
+    rows = [("split", "samples", "read", _words(splits)[0], "ignored")]
     rows += [
         (
             split.name,
@@ -189,7 +200,7 @@ def _split_table(splits: Sequence[SplitReport]) -> str:
 def _class_table(splits: Sequence[SplitReport]) -> str:
     """A line a class: share of valid pixels, and images that show it, for every split."""
     names = [each.name for each in max(splits, key=lambda split: len(split.classes)).classes]
-    rows = [("class", *(f"{split.name}: pixels in images" for split in splits))]
+    rows = [("class", *(f"{split.name}: {_words(splits)[1]}" for split in splits))]
     for label, name in enumerate(names[:SHOWN_CLASSES]):
         cells = [
             f"{split.classes[label].pixel_share:.2%} in {split.classes[label].num_images:>4}"

@@ -15,7 +15,7 @@ from atrous.errors import GeometryError
 LARGEST_SPAN = 1 << 20  # cells of one kernel; far beyond any network, and within any memory
 Beyond = Literal["nothing", "reflect", "replicate", "circular"]
 
-PLACES = {1: ("pixel", "px"), 2: ("pixel", "px"), 3: ("voxel", "voxels")}
+PLACES = {1: ("sample", "samples"), 2: ("pixel", "px"), 3: ("voxel", "voxels")}
 """What a place of an input with so many axes is called, and many of them."""
 
 

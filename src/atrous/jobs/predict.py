@@ -149,7 +149,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         skipped=tuple(work.source for work in works if work.source in done),
         crf=crf,
         engine=told,
-        kind="" if quantity is None else quantity.kind,
+        kind=quantity.kind if quantity else "sound" if predictor.network.num_axes == 1 else "",
     )
 
 

@@ -14,6 +14,7 @@ _RESULTS = {  # what a result is called, and how its file ends
     "": ("label map", (".png", ".tif", ".gz")),
     "depth": ("depth map", (".tif",)),
     "flow": ("flow field", (".flo",)),
+    "sound": ("label track", (".txt",)),
 }
 NAMED = 5  # failed files named in the table
 SAVE_EVERY = 1.0  # s, at most: a set of nothing but broken files must not write a file for each
@@ -29,7 +30,7 @@ class PredictResult:
         skipped: Images whose results were there already.
         crf: Settings of the one that was applied, if any.
         engine: What computed, in words; empty where nothing was left to do, or workers did it.
-        kind: depth or flow, where that was measured; empty of labels.
+        kind: depth or flow, where that was measured; sound where that was labeled; empty of images' labels.
     """
 
     written: tuple[Place, ...]
@@ -61,12 +62,13 @@ class PredictResult:
         lines = [f"{_count(maps, name)} written"]
         if maps:
             lines[0] += f", the first is {maps[0]}"
+        item = "sound" if self.kind == "sound" else "image"
         if self.skipped:
-            lines.append(f"{_count(self.skipped, 'image')} done before")
+            lines.append(f"{_count(self.skipped, item)} done before")
         if self.crf is not None:
             lines.append(f"refined by a CRF: {describe(self.crf)}")
         if self.failed:
-            lines.append(f"{_count(self.failed, 'image')} failed:")
+            lines.append(f"{_count(self.failed, item)} failed:")
             lines += [f"  {reason}" for reason in list(self.failed.values())[:NAMED]]
         return "\n".join(lines)
 

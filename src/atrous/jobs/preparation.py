@@ -5,11 +5,11 @@ from pathlib import Path
 
 from atrous.data.builtin import is_builtin
 from atrous.data.check import VAL, refuse_mistakes
-from atrous.data.labeled_sounds import find_sound_splits
+from atrous.data.labeled_sounds import holds_only_recordings
 from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, open_dataset, samples_in_both, splits
 from atrous.data.open_measured import holds_measured, is_made_measured, open_measured
 from atrous.data.quantity import MeasuredSamples
-from atrous.data.recordings import holds_recordings, open_recordings, recording_splits
+from atrous.data.recordings import recording_splits
 from atrous.data.voice import TASK, Recordings
 from atrous.errors import ConfigError
 from atrous.jobs.pick import look_at, pick
@@ -37,7 +37,7 @@ def prepared(config: TrainConfig) -> Job[tuple[TrainConfig, tuple[str, ...]]]:
 def _with_task(config: TrainConfig) -> TrainConfig:
     """The config with the task that the data imply: built-in measured values, or nothing but sounds."""
     data = config.data
-    if data is not None and holds_recordings(data) and not find_sound_splits(data):
+    if data is not None and holds_only_recordings(data):
         return replace(config, task=TASK)
     return replace(config, task="regression") if is_made_measured(data) else config
 
@@ -81,8 +81,8 @@ def _check_recordings(config: TrainConfig, data: Path) -> Job[TrainConfig]:
         said = f'{data} has no split "{VAL}": a tenth of each condition is held out, "{TENTH}"'
         yield Progress(0, 0, "check", message=said)
         config = replace(config, train_split=f"not-{TENTH}", val_split=TENTH)
-    for split in filter(None, (config.train_split, config.val_split)):
-        open_recordings(data, split)
+    used = [split for split in (config.train_split, config.val_split) if split]
+    refuse_mistakes(data, splits=used)
     return config
 
 

@@ -250,7 +250,8 @@ class StageRun:
 
     def _progress(self, update: Update) -> Progress:
         rate = update.num_images * self.bench.fabric.world_size / update.seconds
-        values = {"loss": f"{update.loss:.3f}", "images/s": f"{rate:.1f}"}
+        unit = "images/s" if self.plan.subject.num_axes == 2 else "crops/s"
+        values = {"loss": f"{update.loss:.3f}", unit: f"{rate:.1f}"}
         if best := self.position.best:
             values[f"val {best.headline[0]}"] = best.headline[1]
         return Progress(update.step, self.plan.stage.num_steps, self.plan.name, values)
