@@ -8,11 +8,11 @@ from atrous.models.regressor import Regressor
 
 
 def test_the_module_works_on_features_and_may_give_negative_values():
+    torch.manual_seed(0)
     network = build_network("compact_regressor", num_classes=2)
     assert isinstance(network, Regressor)
     assert (network.context.num_classes, network.final.out_channels) == (32, 2)
     assert network.receptive_field == 296
-    torch.manual_seed(0)
     values = network(torch.randn(1, 3, 16, 20))
     assert (values < 0).any()
     assert (values > 0).any()
@@ -29,7 +29,7 @@ def test_networks_of_pairs_come_back_from_their_checkpoint(name):
 
 
 def test_other_networks_see_one_image():
-    with pytest.raises(ConfigError, match=r'"frontend" sees one image of 3 channels, not 6; choose compact'):
+    with pytest.raises(ConfigError, match=r'"frontend" reads 3 channels and no 6; choose compact'):
         build_network("frontend", in_channels=6)
 
 

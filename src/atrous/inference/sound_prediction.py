@@ -47,10 +47,10 @@ def sound_scores(
 def label_blocks(
     network: DenseNetwork,
     engine: Engine,
-    blocks: Iterable[Float32[np.ndarray, " t"]],
+    blocks: Iterable[Float32[np.ndarray, " _t"]],
     *,
     device: torch.device,
-) -> Iterator[UInt8[np.ndarray, " n"]]:
+) -> Iterator[UInt8[np.ndarray, " _n"]]:
     """The most probable class at every sample of a sound of any length, in order.
 
     They are those of the whole sound at once, within float rounding. Memory does not grow with its length.

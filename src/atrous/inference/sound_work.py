@@ -82,7 +82,7 @@ class SoundWork:
         )
 
 
-def gather(blocks: Iterable[UInt8[np.ndarray, " n"]], stretches: list[Stretch]) -> Iterator[int]:
+def gather(blocks: Iterable[UInt8[np.ndarray, " _n"]], stretches: list[Stretch]) -> Iterator[int]:
     """Stretches of one class in labels that come block by block, filled in; yields the samples so far.
 
     >>> found = []

@@ -167,7 +167,7 @@ def _options(name: str, *, backbone: str, in_channels: int) -> dict[str, Any]:
         raise ConfigError(f'"{name}" stands on no other backbone, such as {backbone}; leave backbone out')
     if in_channels != 3 and not _takes(name, "in_channels"):
         others = " or ".join(other for other in CATALOG if _takes(other, "in_channels"))
-        raise ConfigError(f'"{name}" sees one image of 3 channels, not {in_channels}; choose {others}')
+        raise ConfigError(f'"{name}" reads 3 channels and no {in_channels}; choose {others}')
     options = {"backbone": backbone} if backbone else {}
     return {**options, "in_channels": in_channels} if in_channels != 3 else options
 

@@ -186,8 +186,9 @@ class DenseNetwork(nn.Module, ABC):
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """The order in memory in which convolutions are fast: channels last."""
-        return torch.channels_last if self.num_axes == 2 else torch.channels_last_3d
+        """The order in memory in which convolutions are fast: channels last, where torch has that."""
+        formats = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d}
+        return formats[self.num_axes]
 
     def use_normalization_(self, normalization: AnyNormalization) -> None:
         """Expect pixels normalized another way from now on, in a front end inside as well; in place."""
