@@ -203,3 +203,26 @@ def test_networks_that_read_ahead_are_refused():
 def test_codes_that_are_none_are_refused(codes):
     with pytest.raises(ShapeError, match=r"are not those of 1 sounds|are none; they lie in 0 .. 255"):
         SoundGenerator(small()).feed(codes)
+
+
+@pytest.fixture
+def three_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_threads_change_nothing_and_their_state_is_that_of_one():
+    network, conditions = small(num_conditions=3), [0, 1, 2, 1]
+    generator = SoundGenerator(network, conditions=conditions, seed=2)
+    start, state = generator.take_codes(20), generator.state_dict()
+    rest = generator.take_codes(30)
+    torch.set_num_threads(1)
+    alone = SoundGenerator(network, conditions=conditions, seed=2)
+    np.testing.assert_array_equal(alone.take_codes(20), start)
+    for name, value in alone.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    alone.load_state_dict(state)
+    np.testing.assert_array_equal(alone.take_codes(30), rest)

@@ -1,6 +1,8 @@
 """A WaveNet's samples by compiled loops: its weights as these read them, and what they keep."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Literal, final
 
 import numpy as np
@@ -15,8 +17,19 @@ from atrous.models.wavenet import GatedLayer, WaveNet
 
 
 @final
+class _Group:
+    """Neighboring sounds that one thread computes: their part of the weights, and of what is kept."""
+
+    def __init__(self, sounds: slice, stack: Stack, past: Past) -> None:
+        self.sounds = sounds
+        self.stack = stack._replace(gate_bias=np.ascontiguousarray(stack.gate_bias[sounds]))
+        ring = np.ascontiguousarray(past.ring[:, sounds])
+        self.past = Past(ring, past.codes[sounds].copy(), past.position.copy())
+
+
+@final
 class WaveNetSamples(NextSamples):
-    """By compiled loops, on one thread.
+    """By compiled loops; several sounds are shared out among torch's number of threads.
 
     Args:
         network: Causal; its weights are copied.
@@ -33,11 +46,14 @@ class WaveNetSamples(NextSamples):
         num_sounds: int,
         precision: Literal["float32", "bfloat16"],
     ) -> None:
-        self._stack = _stack_of(network, conditions, num_sounds=num_sounds, precision=precision)
+        stack = _stack_of(network, conditions, num_sounds=num_sounds, precision=precision)
         taps = network.gated_layers()[0].dilated.kernel_size[0]
-        cells = (taps - 1) * int(self._stack.dilations.sum())
-        ring = np.zeros((cells, num_sounds, self._stack.first.shape[1]), np.float32)
-        self._past = Past(ring, np.full(num_sounds, NOTHING), np.zeros(1, np.int64))
+        cells = (taps - 1) * int(stack.dilations.sum())
+        ring = np.zeros((cells, num_sounds, stack.first.shape[1]), np.float32)
+        past = Past(ring, np.full(num_sounds, NOTHING), np.zeros(1, np.int64))
+        edges = np.linspace(0, num_sounds, min(num_sounds, torch.get_num_threads()) + 1).astype(int)
+        self._groups = tuple(_Group(slice(*ends), stack, past) for ends in pairwise(edges))
+        self._num_codes = len(stack.final_bias)
 
     def advance(
         self, given: Given, noise: Noise, *, temperature: float, keeps_logits: bool = False
@@ -46,13 +62,28 @@ class WaveNetSamples(NextSamples):
         num_sounds, num_samples = noise.shape
         codes = np.empty((num_sounds, num_samples), np.int64)
         kept = num_samples if keeps_logits else 0
-        logits = np.empty((num_sounds, kept, len(self._stack.final_bias)), np.float32)
-        run(self._stack, self._past, given, noise, float(temperature), codes, logits)
+        logits = np.empty((num_sounds, kept, self._num_codes), np.float32)
+
+        def advance(group: _Group) -> None:
+            own = group.sounds
+            run(group.stack, group.past, given[own], noise[own], float(temperature), codes[own], logits[own])
+
+        if len(self._groups) == 1:
+            advance(self._groups[0])
+        else:
+            with ThreadPoolExecutor(len(self._groups)) as threads:  # the loops hold no lock of Python's
+                list(threads.map(advance, self._groups))
         return codes, logits
 
     def state_dict(self) -> dict[str, Tensor]:
         """The rings, the last sample and the number of samples."""
-        return {name: torch.from_numpy(value.copy()) for name, value in self._past._asdict().items()}
+        pasts = [group.past for group in self._groups]
+        state = Past(
+            np.concatenate([past.ring for past in pasts], axis=1),
+            np.concatenate([past.codes for past in pasts]),
+            pasts[0].position.copy(),
+        )
+        return {name: torch.from_numpy(value) for name, value in state._asdict().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from there.
@@ -60,13 +91,15 @@ class WaveNetSamples(NextSamples):
         Raises:
             ConfigError: If the state is that of another network, or of another number of sounds.
         """
-        own = self._past._asdict()
+        own = self.state_dict()
         if state.keys() != own.keys() or any(state[name].shape != own[name].shape for name in own):
             raise ConfigError(
                 "the state is that of another network, or of more or fewer sounds; give its own"
             )
-        for name, value in own.items():
-            value[:] = state[name].numpy()
+        for group in self._groups:
+            group.past.ring[:] = state["ring"][:, group.sounds].numpy()
+            group.past.codes[:] = state["codes"][group.sounds].numpy()
+            group.past.position[:] = state["position"].numpy()
 
 
 def _stack_of(
