@@ -1,8 +1,8 @@
 """How fast a WaveNet generates: samples a second on one thread, against two slower truths.
 
-Run it as `python benchmarks/generation.py --json generation.json` on an otherwise idle machine. The network is
-the catalog's, 30 layers with 10 conditions and random weights. The compiled loops are compared with the whole
-network on the samples that they made: the largest difference of a logit, on the weights as they are stored.
+Run it as `python benchmarks/generation.py --json generation.json` on an otherwise idle machine. The network
+is the catalog's, 30 layers with 10 conditions and random weights. The compiled loops are compared with the
+whole network on the samples that they made: the largest difference of a logit, on the weights as stored.
 """
 
 import argparse
