@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from atrous.geometry.schedule import Schedule, design_schedules
     from atrous.geometry.trace import trace
     from atrous.inference.engines import build_engine
+    from atrous.inference.generate import SoundGenerator, generate
     from atrous.inference.prediction import Prediction
     from atrous.inference.predictor import Predictor
     from atrous.inference.stream import Stream
@@ -51,6 +52,7 @@ _HOMES = {
     "Predictor": "inference.predictor",
     "Schedule": "geometry.schedule",
     "Scores": "evaluation.metrics",
+    "SoundGenerator": "inference.generate",
     "Stage": "training.settings",
     "Stream": "inference.stream",
     "TrainConfig": "jobs.train",
@@ -65,6 +67,7 @@ _HOMES = {
     "effective_receptive_field": "geometry.effective",
     "evaluate": "evaluation.evaluate",
     "find_gridding": "geometry.gridding",
+    "generate": "inference.generate",
     "load_network": "models.catalog",
     "open_dataset": "data.open",
     "receptive_field": "geometry.receptive_field",
@@ -90,6 +93,7 @@ __all__ = [
     "Predictor",
     "Schedule",
     "Scores",
+    "SoundGenerator",
     "Stage",
     "Stream",
     "TrainConfig",
@@ -104,6 +108,7 @@ __all__ = [
     "effective_receptive_field",
     "evaluate",
     "find_gridding",
+    "generate",
     "load_network",
     "open_dataset",
     "receptive_field",

@@ -35,6 +35,7 @@ class GenerateConfig:
         temperature: Below 1 for likelier samples, 0 for the likeliest, above 1 for less likely ones.
         seed: Of what is drawn.
         precision: bfloat16, the weights of a WaveNet in 16 bits, or float32; sums are float32.
+        save_figure: PNG of the sounds' spectrograms; of the recording's too, where one was given.
         overwrite: Replace files that are there already.
     """
 
@@ -46,6 +47,7 @@ class GenerateConfig:
     temperature: float = 1.0
     seed: int = 0
     precision: Literal["bfloat16", "float32"] = "bfloat16"
+    save_figure: Path | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -107,14 +109,19 @@ def run(config: GenerateConfig) -> Job[GenerateResult]:
         DataError: If there is no such condition, or the recording cannot be read.
         OutputError: If a file is there already or cannot be written.
     """
-    for path in config.paths:
+    for path in (*config.paths, *filter(None, [config.save_figure])):
         refuse_existing(path, overwrite=config.overwrite)
     from atrous.data.sound import write_sound
+    from atrous.figures.canvas import save_figure
+    from atrous.figures.spectrogram import draw_spectrograms
 
     generator, voice = _generator(config)
+    yield Progress(0, 0, "compile, once")
+    generator.take(0)
+    prime: dict[str, Float32[np.ndarray, " _t"]] = {}
     if config.prime is not None:
         yield Progress(0, 0, f"listen to {config.prime.name}")
-        _listen(generator, config.prime)
+        prime[config.prime.name] = _listen(generator, config.prime)
     num_samples = max(1, round(config.seconds * voice.sample_rate))
     started = time.perf_counter()
     pieces: list[Float32[np.ndarray, "b n"]] = []
@@ -124,8 +131,12 @@ def run(config: GenerateConfig) -> Job[GenerateResult]:
         values = {"sound": f"{done / voice.sample_rate:.1f} s", "real time": f"x {times:.1f}"}
         yield Progress(done, num_samples, "generate", values)
     speed = num_samples * generator.num_sounds / (time.perf_counter() - started)
-    for path, samples in zip(config.paths, np.concatenate(pieces, axis=1), strict=True):
+    sounds = dict(zip(config.paths, np.concatenate(pieces, axis=1), strict=True))
+    for path, samples in sounds.items():
         write_sound(path, samples, sample_rate=voice.sample_rate)
+    if config.save_figure is not None:
+        named = {**prime, **{path.stem: samples for path, samples in sounds.items()}}
+        save_figure(config.save_figure, draw_spectrograms(named, sample_rate=voice.sample_rate))
     return GenerateResult(config.paths, voice.sample_rate, num_samples, speed)
 
 
@@ -163,8 +174,8 @@ def _generator(config: GenerateConfig) -> "tuple[SoundGenerator, Voice]":
     return generator, voice
 
 
-def _listen(generator: "SoundGenerator", path: Path) -> None:
-    """Have all sounds go on from a recording."""
+def _listen(generator: "SoundGenerator", path: Path) -> Float32[np.ndarray, " t"]:
+    """Have all sounds go on from a recording; returns it."""
     import torch
 
     from atrous.data.sound import read_sound
@@ -174,6 +185,7 @@ def _listen(generator: "SoundGenerator", path: Path) -> None:
     samples = read_sound(path, sample_rate=companding.sample_rate)
     codes = mulaw_encode(torch.from_numpy(samples), levels=companding.levels).numpy()
     generator.feed(np.repeat(codes[None], generator.num_sounds, axis=0))
+    return samples
 
 
 def _pieces(
