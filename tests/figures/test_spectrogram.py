@@ -11,10 +11,16 @@ def tone(hertz, num_samples=4000):
     return np.sin(2 * np.pi * hertz * np.arange(num_samples) / RATE).astype(np.float32)
 
 
+def power_of(axes):
+    power = axes.images[0].get_array()
+    assert power is not None
+    return power
+
+
 @pytest.mark.parametrize("hertz", [500, 1500, 3000])
 def test_a_tone_is_brightest_at_its_pitch(hertz):
     axes = draw_spectrograms({"tone": tone(hertz)}, sample_rate=RATE).axes[0]
-    power = axes.images[0].get_array()
+    power = power_of(axes)
     low, high = axes.images[0].get_extent()[2:]
     assert (low, high) == (0, RATE / 2000)
     rows = np.linspace(0, high * 1000, power.shape[0])
@@ -26,7 +32,7 @@ def test_sounds_share_their_scales():
     loud, quiet = figure.axes[:2]
     assert loud.images[0].get_clim() == quiet.images[0].get_clim()
     assert loud.get_xlim() == quiet.get_xlim() == (0, 0.5)
-    difference = loud.images[0].get_array().max() - quiet.images[0].get_array().max()
+    difference = power_of(loud).max() - power_of(quiet).max()
     assert difference == pytest.approx(40, abs=0.5)  # a hundredth of the amplitude
     assert quiet.get_title() == "quiet"
 

@@ -57,7 +57,8 @@ def test_a_prime_is_read_and_what_follows_is_written(checkpoint, tmp_path):
         checkpoint, condition=("high",), seconds=0.1, output=tmp_path / "a.wav", prime=tmp_path / "prime.wav"
     )
     generate_files(replace(config, save_figure=tmp_path / "a.png"))
-    assert Image.open(tmp_path / "a.png").width > 500
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.width > 500
     generator = SoundGenerator(load_network(checkpoint), conditions=[0])
     prime = torch.from_numpy(read_sound(tmp_path / "prime.wav", sample_rate=RATE))
     generator.feed(mulaw_encode(prime).numpy()[None])

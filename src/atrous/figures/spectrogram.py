@@ -36,7 +36,7 @@ def draw_spectrograms(sounds: Mapping[str, Float32[np.ndarray, " _t"]], *, sampl
     longest = max(samples.size for samples in sounds.values()) / sample_rate
     for axes, (name, power) in zip(row, powers.items(), strict=True):
         seconds = sounds[name].size / sample_rate
-        picture = axes.imshow(
+        axes.imshow(
             power, origin="lower", aspect="auto", cmap="magma", vmin=loudest - RANGE, vmax=loudest,
             extent=(0, seconds, 0, sample_rate / 2000), interpolation="nearest",
         )  # fmt: skip
@@ -46,7 +46,7 @@ def draw_spectrograms(sounds: Mapping[str, Float32[np.ndarray, " _t"]], *, sampl
         axes.set_title(name, fontsize=10, color=INK)
         axes.set_xlabel("s", fontsize=9)
     row[0].set_ylabel("kHz", fontsize=9)
-    bar = figure.colorbar(picture, ax=list(row), pad=0.02, aspect=30)
+    bar = figure.colorbar(row[0].images[0], ax=list(row), pad=0.02, aspect=30)
     bar.set_label("dB below the loudest", fontsize=9)
     bar.set_ticks([loudest - lower for lower in (0, 20, 40, 60)], labels=["0", "20", "40", "60"])
     bar.ax.tick_params(labelsize=8)
@@ -56,6 +56,6 @@ def draw_spectrograms(sounds: Mapping[str, Float32[np.ndarray, " _t"]], *, sampl
 def _decibels(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Power (pitches, moments) in dB; short sounds get silence behind them."""
     window = max(2, round(WINDOW * sample_rate))
-    padded = np.pad(samples, (0, max(0, window - samples.size)))
+    padded = np.pad(samples, (0, max(0, 2 * window - samples.size)))
     power, _, _ = specgram(padded, NFFT=window, Fs=sample_rate, noverlap=int(window * OVERLAP))
     return 10 * np.log10(np.maximum(power, 1e-12))

@@ -8,10 +8,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from atrous.data.label_volume import stored_note as stored_in_volume
-from atrous.data.meaning import meaning_of
 from atrous.data.notes import NOTE_WITHIN, read_note
 from atrous.data.places import Place, existing, read_heads
-from atrous.data.quantity import Quantity
+from atrous.data.quantity import Quantity, quantity_of
 from atrous.data.volume_names import is_volume
 from atrous.errors import OutputError
 from atrous.inference.label_files import stored_note as stored_in_geotiff
@@ -46,8 +45,7 @@ def stored_quantity(checkpoint: Path) -> Quantity | None:
     from atrous.checkpoint import load_header
 
     labels = load_header(checkpoint).get("labels")
-    meaning = meaning_of(labels) if isinstance(labels, dict) and "quantity" in labels else None
-    return meaning if isinstance(meaning, Quantity) else None
+    return quantity_of(labels) if isinstance(labels, dict) and "quantity" in labels else None
 
 
 def done_before(
