@@ -11,8 +11,7 @@ from atrous.jobs.progress import Job, Progress
 if TYPE_CHECKING:
     from atrous.jobs.model_details import Details
 
-SIDE = 512  # px of the image that multiply-adds are counted on
-VOLUME_SIDE = 64  # voxels of the volume: as many in all
+SIZES = {1: (16_000,), 2: (512, 512), 3: (64, 64, 64)}  # samples, px, voxels to count multiply-adds on
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,8 @@ class Entry:
         name: In the catalog.
         num_classes: Labels that it was counted for.
         parameters: Trained values.
-        multiply_adds: Of one image of 512 x 512 pixels, margin included, or a volume of 64 x 64 x 64 voxels.
+        multiply_adds: Of one image of 512 x 512 pixels, margin included, a volume of 64 x 64 x 64 voxels,
+            or a second of sound, 16,000 samples.
         output_stride: Pixels a cell.
         receptive_field: Pixels that a cell sees, per axis, beside what sees everything.
         sees_all: Whether a cell also sees the whole image.
@@ -100,10 +100,9 @@ def _line(entry: Entry, width: int) -> str:
 
 def _explained(*, detailed: bool) -> list[str]:
     """What the columns are."""
-    volume = " x ".join([str(VOLUME_SIDE)] * 3)
     lines = [
-        f"GMAC: billions of multiply-adds for {SIDE} x {SIDE} px (volumes: {volume} voxels); stride, field, "
-        "margin in px; +all: sees the whole image beside"
+        "GMAC: billions of multiply-adds for 512 x 512 px (volumes: 64 x 64 x 64 voxels; sounds: 16,000 "
+        "samples); stride, field, margin in px (voxels, samples); +all: sees the whole image beside"
     ]
     if detailed:
         lines.append(
@@ -138,7 +137,7 @@ def run(config: ModelsConfig) -> Job[ModelsResult]:
     for done, name in enumerate(names, start=1):
         with torch.device("meta"):
             network = build_network(name, num_classes=config.num_classes, backbone=config.backbone)
-        size = (SIDE, SIDE) if network.num_axes == 2 else (VOLUME_SIDE,) * network.num_axes
+        size = SIZES[network.num_axes]
         entries.append(
             Entry(
                 name=" on ".join(filter(None, (name, config.backbone))),
