@@ -57,12 +57,15 @@ def test_logits_are_those_of_the_whole_network_on_all_samples_before(kernel_size
     np.testing.assert_allclose(found, logits_before(exact, codes, conditions), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("channels", [3, 4, 7])
-def test_any_number_of_channels_is_computed(channels):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("channels", "num_sounds"), [(3, 2), (4, 9), (7, 1), (16, 4), (21, 9), (40, 5)])
+def test_any_number_of_channels_and_sounds_is_computed(channels, num_sounds, precision):
     network = small(channels=channels)
-    codes = np.random.default_rng(0).integers(0, 256, (2, 40))
-    found = SoundGenerator(network, num_sounds=2, precision="float32").feed(codes, keeps_logits=True)
-    np.testing.assert_allclose(found, logits_before(network, codes), rtol=0, atol=1e-4)
+    codes = np.random.default_rng(0).integers(0, 256, (num_sounds, 40))
+    generator = SoundGenerator(network, num_sounds=num_sounds, precision=precision)
+    found = generator.feed(codes, keeps_logits=True)
+    exact = network if precision == "float32" else rounded(network)
+    np.testing.assert_allclose(found, logits_before(exact, codes), rtol=0, atol=1e-4)
 
 
 def test_samples_are_drawn_from_the_softmax_of_what_the_whole_network_says():

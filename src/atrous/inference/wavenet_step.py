@@ -10,11 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64, Shaped
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from atrous.compiling import compiled
+from atrous.inference.wavenet_tiles import TILE_COLUMNS, TILE_SOUNDS, add_tile_, widened
 
 fused = partial(compiled, fuses=True)
 
@@ -80,23 +78,6 @@ class Past(NamedTuple):
     position: Int64[np.ndarray, " one"]
 
 
-@intrinsic
-def _widened(context: Any, stored: Any) -> Any:  # noqa: ARG001
-    """A stored weight as float32."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        (value,) = arguments
-        if stored == types.float32:
-            return value
-        wide = builder.shl(builder.zext(value, ir.IntType(32)), ir.Constant(ir.IntType(32), 16))
-        return builder.bitcast(wide, ir.FloatType())
-
-    return types.float32(stored), code
-
-
-_single: Any = _widened  # called without its context
-
-
 @fused
 def tanh(value: np.float32) -> np.float32:
     """In single precision, by products and sums alone, so that many are computed at once."""
@@ -108,19 +89,31 @@ def tanh(value: np.float32) -> np.float32:
 
 @fused
 def _add_product(sums: Any, vectors: Any, matrix: Any) -> None:
-    """Add vectors (b, i) times the matrix (i, o) to sums (b, o), four of its rows in a pass over the sums."""
-    num_in = vectors.shape[1]
-    for sound in range(len(sums)):
-        total, vector = sums[sound], vectors[sound]
-        for row in range(0, num_in - 3, 4):
-            a, b, c, d = vector[row], vector[row + 1], vector[row + 2], vector[row + 3]
-            first, second, third, fourth = matrix[row], matrix[row + 1], matrix[row + 2], matrix[row + 3]
-            for column in range(len(total)):
-                left = _single(first[column]) * a + _single(second[column]) * b
-                total[column] += left + _single(third[column]) * c + _single(fourth[column]) * d
-        for row in range(num_in - num_in % 4, num_in):
-            for column in range(len(total)):
-                total[column] += _single(matrix[row, column]) * vector[row]
+    """Add vectors (b, i) times the matrix (i, o) to sums (b, o): in tiles, and what is left over by rows."""
+    tiled_sounds = sums.shape[0] // TILE_SOUNDS * TILE_SOUNDS
+    tiled_columns = sums.shape[1] // TILE_COLUMNS * TILE_COLUMNS
+    for column in range(0, tiled_columns, TILE_COLUMNS):
+        for sound in range(0, tiled_sounds, TILE_SOUNDS):
+            add_tile_(sums, vectors, matrix, sound, column)
+    for sound in range(tiled_sounds):
+        _add_rows(sums[sound, tiled_columns:], vectors[sound], matrix[:, tiled_columns:])
+    for sound in range(tiled_sounds, len(sums)):
+        _add_rows(sums[sound], vectors[sound], matrix)
+
+
+@fused
+def _add_rows(total: Any, vector: Any, matrix: Any) -> None:
+    """Add a vector (i,) times the matrix (i, o) to sums (o,), four rows in a pass over the sums."""
+    num_in = len(vector)
+    for row in range(0, num_in - 3, 4):
+        a, b, c, d = vector[row], vector[row + 1], vector[row + 2], vector[row + 3]
+        first, second, third, fourth = matrix[row], matrix[row + 1], matrix[row + 2], matrix[row + 3]
+        for column in range(len(total)):
+            left = widened(first[column]) * a + widened(second[column]) * b
+            total[column] += left + widened(third[column]) * c + widened(fourth[column]) * d
+    for row in range(num_in - num_in % 4, num_in):
+        for column in range(len(total)):
+            total[column] += widened(matrix[row, column]) * vector[row]
 
 
 @fused
