@@ -1,6 +1,6 @@
 """One stage of a training run under way: its updates, validations and saves."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from signal import SIGTERM
@@ -10,29 +10,25 @@ from lightning_fabric import Fabric
 
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import store_crf, with_crf
-from atrous.data.voice import Recordings
 from atrous.errors import StoppedError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.run_folder import Position, Row, RunFolder, State
-from atrous.jobs.sound_examples import labeled_sound_examples, sound_examples
+from atrous.jobs.stage_examples import stage_examples
 from atrous.jobs.stage_plan import StagePlan
 from atrous.jobs.task import AnySamples, AnyScores, Task
 from atrous.jobs.tasks import meaning_of_samples, task_of
 from atrous.jobs.train import TrainConfig
-from atrous.jobs.training_data import cached_examples, image_examples, score_examples
 from atrous.jobs.validation import validate
-from atrous.jobs.volume_examples import volume_examples
 from atrous.models.catalog import FRONT_ENDS, to_checkpoint
 from atrous.models.contract import DenseNetwork
 from atrous.models.dilated_net import DilatedNet
 from atrous.training.average import adopt_, averaged, build_average
-from atrous.training.loop import Example, Trainee, Update, fit, refuse_broken_weights
+from atrous.training.loop import Trainee, Update, fit, refuse_broken_weights
 from atrous.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer_, train_
 
 LOG_EVERY = 10  # updates
-_EXAMPLES = {1: labeled_sound_examples, 2: image_examples, 3: volume_examples}  # by axes of what is labeled
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +122,10 @@ class StageRun:
         train_(plan.module)
         steps = range(self.position.step, plan.stage.num_steps)
         trainee = Trainee(module, optimizer, self.average)
-        yield from fit(trainee, self._examples(), fabric=fabric, rule=plan.rule, steps=steps)
-
-    def _examples(self) -> Iterator[Example]:
-        """Crops of images; for the context stage, of the front end's scores."""
-        fabric, data, plan, start = self.bench.fabric, self.bench.train_set, self.plan, self.position.step
-        seed, stage, subject = plan.data_seed, plan.stage, plan.subject
-        if self.cache is not None:
-            return cached_examples(self.cache, stage, fabric=fabric, seed=seed, start=start)
-        if plan.name == "context" and isinstance(subject, DilatedNet):
-            assert not isinstance(data, Recordings)
-            return score_examples(data, subject.front_end, stage, fabric=fabric, seed=seed, start=start)
-        if isinstance(data, Recordings):
-            return sound_examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
-        examples = _EXAMPLES[subject.num_axes]
-        return examples(data, subject, stage, fabric=fabric, seed=seed, start=start)  # type: ignore[arg-type]
+        examples = stage_examples(
+            self.bench.train_set, plan, cache=self.cache, fabric=fabric, start=self.position.step
+        )
+        yield from fit(trainee, examples, fabric=fabric, rule=plan.rule, steps=steps)
 
     def _fill_cache(self) -> Job[None]:
         """Have the front end's scores on disk before the context module needs them."""
