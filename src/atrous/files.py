@@ -64,6 +64,22 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path} is there already; add --overwrite or choose another --output")
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Nothing, if a file can be written there; its folder is made. For what takes long to compute.
+
+    Raises:
+        OutputError: If it cannot.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; choose another --output")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write {path} ({error}); choose another --output") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text as UTF-8, atomically.
 

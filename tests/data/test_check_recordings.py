@@ -30,7 +30,7 @@ def test_good_sounds_have_figures_and_no_problems(tmp_path):
     assert report.problems == ()
     assert report.to_dict()["splits"]["train"]["seconds"] == pytest.approx((0.1, 0.25, 0.4))
     assert (
-        "train: 4 sounds, 4 read, 1000 Hz, 0.1 to 0.4 s, median 0.25 s; 2 conditions: a, b"
+        "train: sounds: 4, 4 read, 1000 Hz, 0.1 to 0.4 s, median 0.25 s; conditions: a, b (2)"
         in report.to_table()
     )
     assert report.exit_code == 0
@@ -78,3 +78,12 @@ def test_quick_reads_a_few(tmp_path):
         write(tmp_path, f"a_{number:02}", noise())
     report = check_dataset(tmp_path, quick=True)
     assert report.to_dict()["splits"]["train"]["num_read"] == 16
+
+
+def test_a_quick_look_finds_every_file_that_is_cut(tmp_path):
+    for number in range(40):
+        write(tmp_path, f"a_{number:02}", noise())
+    cut = tmp_path / "a_07.wav"
+    cut.write_bytes(cut.read_bytes()[:-100])
+    (problem,) = check_dataset(tmp_path, quick=True).problems
+    assert "a_07.wav is cut short" in problem.sentence

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from atrous.data.label_tracks import read_label_track, write_label_track
+from atrous.data.labeled_sounds import open_sound_split
 from atrous.data.labels import LabelSet
+from atrous.data.sound import write_sound
 from atrous.errors import DataError
 
 CLASSES = LabelSet(("silence", "speech", "music"))
@@ -59,3 +61,28 @@ def test_lines_that_mean_nothing_are_refused(tmp_path, text, words):
 def test_a_missing_track_is_told(tmp_path):
     with pytest.raises(DataError, match="export a label track from Audacity"):
         read(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("2\t3\tspeech", "begins at 2 s, and the sound ends at 2 s"), ("0\t1e308\tspeech", "let it begin at 0")],
+)
+def test_times_that_no_sound_has_are_told(tmp_path, line, words):
+    (tmp_path / "a.txt").write_text(f"{line}\n")
+    with pytest.raises(DataError, match=words):
+        read(tmp_path / "a.txt")
+
+
+def test_a_mark_of_byte_order_is_no_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbf0.5\t1\tspeech\n")
+    assert sum(read(tmp_path / "a.txt")) == 5
+
+
+def test_two_sounds_of_one_name_are_refused(tmp_path):
+    pytest.importorskip("soundfile", reason="needs the extra audio")
+    for ending in (".wav", ".flac"):
+        write_sound(tmp_path / "train/sounds/a.wav", np.zeros(9, np.float32), sample_rate=10)
+        (tmp_path / "train/sounds/a.wav").rename(tmp_path / f"train/sounds/b{ending}")
+    (tmp_path / "labels.toml").write_text('names = ["silence", "speech"]\n')
+    with pytest.raises(DataError, match=r"b\.flac and b\.wav would share a label track"):
+        open_sound_split(tmp_path, "train")

@@ -89,3 +89,22 @@ def test_a_voice_comes_back_from_what_was_stored():
         voice.number_of("c")
     with pytest.raises(CheckpointError, match="a voice has sample_rate"):
         Voice.from_dict({"voice": {"sample_rate": 0, "conditions": [], "levels": 256}})
+
+
+def test_a_name_that_begins_with_the_underscore_names_no_condition(tmp_path):
+    write(tmp_path, "_x", "a_x", "b_x")
+    dataset = open_recordings(tmp_path, "train")
+    assert (dataset.voice.conditions, dataset.numbers) == ((), (None, None, None))
+
+
+def test_too_few_sounds_for_a_fold_are_told_with_the_way_out(tmp_path):
+    write(tmp_path, "a_1", "a_2", "b_1", "b_2")
+    with pytest.raises(DataError, match=r"--train-split not-fold0of2 --val-split fold0of2"):
+        open_recordings(tmp_path, "fold0of10")
+
+
+def test_sounds_with_labels_are_for_labelers(tmp_path):
+    write(tmp_path / "train" / "sounds", "a")
+    (tmp_path / "train" / "labels").mkdir()
+    with pytest.raises(DataError, match="has sounds with labels, for a labeler"):
+        open_recordings(tmp_path, "train")

@@ -92,7 +92,7 @@ def _nan(path: Path) -> None:
     ("make", "words"),
     [
         (_empty, "holds no samples; leave it out"),
-        (_cut, r"is cut short: 1,600 of 2,000 bytes of sound are there; copy it again"),
+        (_cut, r"is cut short: 1,644 of 2,044 bytes are there; copy it again"),
         (_text, "is no sound that can be read"),
         (_nothing, "is no sound that can be read"),
         (_nan, "samples that are not finite"),
@@ -105,3 +105,38 @@ def test_broken_files_are_told(tmp_path, make, words):
     with pytest.raises(DataError, match=words) as caught:
         read_sound(path, sample_rate=8000)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("format", "ending", "subtype"),
+    [
+        ("OGG", ".ogg", "VORBIS"),
+        ("OGG", ".ogg", "OPUS"),
+        ("MP3", ".mp3", "MPEG_LAYER_III"),
+        ("AIFF", ".aiff", "PCM_16"),
+        ("RF64", ".wav", "PCM_16"),
+        ("W64", ".wav", "PCM_16"),
+        ("WAV", ".wav", "PCM_24"),
+        ("FLAC", ".flac", "PCM_16"),
+    ],
+)
+def test_a_file_of_any_format_is_read_whole_and_refused_when_cut(tmp_path, format, ending, subtype):
+    path = tmp_path / f"a{ending}"
+    samples = tone(48_000, rate=48_000)
+    soundfile.write(path, samples, 48_000, format=format, subtype=subtype)
+    assert len(read_sound(path, sample_rate=48_000)) == pytest.approx(48_000, abs=2500)  # MP3 pads
+    whole = path.read_bytes()
+    for share in (0.3, 0.6, 0.95):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(DataError, match=r"cut short|can be read|ends after"):
+            read_sound(path, sample_rate=48_000)
+
+
+def test_a_rate_beyond_reason_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(100, rate=8000), 8000)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    data[24:28] = (2**31 - 1).to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(data)
+    for read in (lambda path: read_sound(path, sample_rate=8000), sample_rate_of):
+        with pytest.raises(DataError, match=r"has 2,147,483,647 samples a second by its header"):
+            read(tmp_path / "a.wav")

@@ -75,7 +75,7 @@ def test_samples_are_drawn_from_the_softmax_of_what_the_whole_network_says():
     logits = torch.from_numpy(logits_before(network, codes)).double()
     below = (logits / 0.7).softmax(2).cumsum(2).numpy()
     for sound in range(2):
-        noise = np.random.Generator(np.random.PCG64(np.random.SeedSequence((5, sound)))).random(50)
+        noise = np.random.Generator(np.random.PCG64(np.random.SeedSequence((5, 0, sound)))).random(50)
         for sample in range(50):
             share = below[sound, sample]
             code = codes[sound, sample]
@@ -104,15 +104,23 @@ def test_a_sound_does_not_depend_on_the_others():
     together = SoundGenerator(network, conditions=[0, 2, 1]).take_codes(80)
     alone = SoundGenerator(network, conditions=[0]).take_codes(80)
     np.testing.assert_array_equal(together[:1], alone)
-    others = SoundGenerator(network, conditions=[1, 2, 0]).take_codes(80)
-    np.testing.assert_array_equal(together[1], others[1])
-    assert (together[0] != others[0]).any()
+    others = SoundGenerator(network, conditions=[1, 2, 2, 0]).take_codes(80)
+    np.testing.assert_array_equal(together, others[[3, 1, 0]])
+    assert (others[1] != others[2]).any()  # the second of its condition
+
+
+def generators(kind, network, **options) -> SoundGenerator:
+    """By compiled loops, or by the stream that other networks are asked through."""
+    generator = SoundGenerator(network, precision="float32", **options)
+    if kind == "streamed":
+        generator._next = StreamedSamples(network, torch.eye(2), num_sounds=2)
+    return generator
 
 
 @pytest.mark.parametrize("kind", ["compiled", "streamed"])
 def test_a_saved_state_goes_on(kind):
-    network = small() if kind == "compiled" else Streamed()
-    one, other = (SoundGenerator(network, num_sounds=2, seed=1) for _ in range(2))
+    network = small(num_conditions=2)
+    one, other = (generators(kind, network, conditions=[0, 1], seed=1) for _ in range(2))
     one.take_codes(33)
     state = {name: value.clone() for name, value in one.state_dict().items()}
     rest = one.take_codes(40)
@@ -121,20 +129,37 @@ def test_a_saved_state_goes_on(kind):
     assert other.position == 73
 
 
-class Streamed(WaveNet):
-    """A WaveNet that is no WaveNet by name: any causal network."""
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: state.pop("position"), "lacks its position"),
+        (lambda state: state.update(position=torch.tensor(-1)), "lacks its position"),
+        (lambda state: state.update({"next.codes": torch.tensor([10**12])}), "is damaged"),
+        (lambda state: state["next.ring"].fill_(float("nan")), "is damaged"),
+        (lambda state: state.pop("next.ring"), "of another network"),
+    ],
+)
+def test_a_damaged_state_is_refused(change, words):
+    generator = SoundGenerator(small())
+    generator.take_codes(3)
+    state = generator.state_dict()
+    change(state)
+    with pytest.raises(ConfigError, match=words):
+        generator.load_state_dict(state)
 
-    def __init__(self, **options):
-        torch.manual_seed(0)
-        super().__init__(dilations=DILATIONS, channels=6, skip_channels=10, **options)
-        self.eval()
+
+@pytest.mark.parametrize("other", [{"seed": 4, "conditions": [0, 1]}, {"conditions": [1, 0]}])
+def test_a_state_of_other_sounds_is_refused(other):
+    network = small(num_conditions=2)
+    state = SoundGenerator(network, conditions=[0, 1]).state_dict()
+    with pytest.raises(ConfigError, match="of another seed or other conditions"):
+        SoundGenerator(network, **other).load_state_dict(state)
 
 
 def test_the_stream_and_the_loops_draw_the_same():
     network = small(num_conditions=2)
-    loops = SoundGenerator(network, conditions=[0, 1], precision="float32")
-    stream = SoundGenerator(network, conditions=[0, 1], precision="float32")
-    stream._next = StreamedSamples(network, torch.eye(2), num_sounds=2)
+    loops = generators("compiled", network, conditions=[0, 1])
+    stream = generators("streamed", network, conditions=[0, 1])
     given = np.random.default_rng(0).integers(0, 256, (2, 20))
     np.testing.assert_allclose(
         stream.feed(given, keeps_logits=True), loops.feed(given, keeps_logits=True), rtol=0, atol=1e-4
@@ -163,10 +188,10 @@ def test_a_sound_that_was_fed_goes_on_from_there():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"temperature": -1.0}, r"temperature -1.0, seed 0"),
-        ({"temperature": float("nan")}, r"temperature nan"),
-        ({"seed": -1}, r"seed -1"),
-        ({"num_sounds": 0}, r"0 sounds"),
+        ({"temperature": -1.0}, r"temperature is -1.0; give a finite number"),
+        ({"temperature": float("nan")}, r"temperature is nan"),
+        ({"seed": -1}, r"seed is -1; give a whole number from 0 on"),
+        ({"num_sounds": 0}, r"num_sounds is 0; give a whole number from 1 on"),
         ({"conditions": [0]}, r"conditions are \[0\], and the network knows 0; give none"),
     ],
 )
@@ -175,10 +200,40 @@ def test_settings_that_generate_nothing_are_refused(options, words):
         SoundGenerator(small(), **options)
 
 
-@pytest.mark.parametrize("conditions", [None, [], [3], [-1]])
+@pytest.mark.parametrize("conditions", [None, [], [3]])
 def test_conditions_that_the_network_does_not_know_are_refused(conditions):
     with pytest.raises(ConfigError, match=r"the network knows 3; give one of 0 .. 2 for each sound"):
         SoundGenerator(small(num_conditions=3), conditions=conditions)
+
+
+@pytest.mark.parametrize("conditions", [[-1], [True]])
+def test_conditions_that_are_no_numbers_are_refused(conditions):
+    with pytest.raises(ConfigError, match=r"a condition is .*; give a whole number from 0 on"):
+        SoundGenerator(small(num_conditions=3), conditions=conditions)
+
+
+@pytest.mark.parametrize("conditions", [np.array([2, 0]), torch.tensor([2, 0]), (2, 0)])
+def test_conditions_of_any_kind_of_array_are_taken(conditions):
+    network = small(num_conditions=3)
+    wanted = generate(network, num_samples=9, conditions=[2, 0])
+    np.testing.assert_array_equal(generate(network, num_samples=9, conditions=conditions), wanted)
+
+
+@pytest.mark.parametrize("kind", ["compiled", "streamed"])
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_outputs_that_are_not_finite_are_told(kind, temperature):
+    network = small(num_conditions=2)
+    with torch.no_grad():
+        network.get_parameter("final.bias")[7] = 3e38
+        network.final.weight[7] = 3e38
+    generator = generators(kind, network, conditions=[0, 1], temperature=temperature)
+    with pytest.raises(ConfigError, match="outputs are not finite"):
+        generator.take(50)
+
+
+def test_a_number_of_samples_is_whole():
+    with pytest.raises(ConfigError, match="num_samples is -1"):
+        SoundGenerator(small()).take(-1)
 
 
 def test_weights_that_are_not_finite_are_refused():
@@ -202,7 +257,9 @@ def test_networks_that_read_ahead_are_refused():
         SoundGenerator(network).take(3)
 
 
-@pytest.mark.parametrize("codes", [np.zeros((2, 3), np.int64), np.zeros(3, np.int64), np.full((1, 3), 256)])
+@pytest.mark.parametrize(
+    "codes", [np.zeros((2, 3), np.int64), np.zeros(3, np.int64), np.zeros((1, 3)), np.full((1, 3), 256)]
+)
 def test_codes_that_are_none_are_refused(codes):
     with pytest.raises(ShapeError, match=r"are not those of 1 sounds|are none; they lie in 0 .. 255"):
         SoundGenerator(small()).feed(codes)

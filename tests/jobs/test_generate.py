@@ -82,7 +82,7 @@ def test_progress_is_in_seconds_of_sound(checkpoint, tmp_path):
         ({"seconds": 0.0}, ConfigError, "give more than 0"),
         ({"seconds": float("nan")}, ConfigError, "give more than 0"),
         ({"condition": ("low", "low")}, ConfigError, "name one twice"),
-        ({"temperature": -1.0}, ConfigError, "finite temperature"),
+        ({"temperature": -1.0}, ConfigError, "temperature is -1.0; give a finite number"),
     ],
 )
 def test_settings_that_make_no_sound_are_refused(checkpoint, tmp_path, changes, error, words):
@@ -137,3 +137,27 @@ def test_a_prime_that_is_no_sound_is_told(checkpoint, tmp_path, make):
     )
     with pytest.raises(DataError, match=r"prime\.wav"):
         generate_files(config)
+
+
+@pytest.mark.parametrize("output", ["folder.wav", "/proc/nowhere.wav"])
+def test_a_place_that_cannot_be_written_is_told_before_the_first_sample(checkpoint, tmp_path, output):
+    (tmp_path / "folder.wav").mkdir()
+    config = GenerateConfig(checkpoint, condition=("low",), output=tmp_path / output, overwrite=True)
+    with pytest.raises(OutputError, match="choose another --output"):
+        next(run(config))
+
+
+def test_pictures_are_no_sounds(checkpoint, tmp_path):
+    with pytest.raises(ConfigError, match=r"let .*a\.wav end in \.png"):
+        GenerateConfig(checkpoint, condition=("low",), save_figure=tmp_path / "a.wav")
+
+
+def test_a_generator_labels_nothing(checkpoint, tmp_path, capsys):
+    write_sound(tmp_path / "a.wav", tone(500, 300.0), sample_rate=RATE)
+    assert (
+        main(
+            ["predict", "--checkpoint", str(checkpoint), str(tmp_path / "a.wav"), "-o", str(tmp_path / "out")]
+        )
+        == 1
+    )
+    assert "generates sounds and labels none; see atrous generate" in capsys.readouterr().err

@@ -115,7 +115,10 @@ def test_what_nobody_set_is_picked(tones):
     ("changes", "words"),
     [
         ({"network": "compact"}, "compact takes no sounds; choose wavenet"),
-        ({"network": "wavenet_labeler"}, '"wavenet_labeler" reads .* channels and no 258; choose'),
+        (
+            {"network": "wavenet_labeler"},
+            r'"wavenet_labeler" takes .* not 258; choose wavenet or wavenet_undilated$',
+        ),
         ({"front_end": replace(STAGE, crop_size=(32, 32))}, "sounds have a crop_size of one number"),
         ({"front_end": replace(STAGE, loss="dice")}, "codes of sounds are learned by cross_entropy"),
         ({"front_end": replace(STAGE, class_weights="median_frequency")}, "class_weights are for labels"),

@@ -81,3 +81,20 @@ def test_networks_for_images_are_refused(tracks):
         ConfigError, match=r"compact labels images, and .* holds sounds; give a --network for sounds"
     ):
         train(replace(tracks, network="compact"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--crf"], "the network is for sounds, which are seen once and whole; leave out crf"),
+        (["--flip"], "the network is for sounds"),
+        (["--engine", "openvino"], "OpenVINO computes images here, not volumes or sounds"),
+        (["--save-probabilities"], "a label track holds no probabilities"),
+    ],
+)
+def test_what_sounds_do_not_have_is_refused(tracks, tmp_path, capsys, options, words):
+    train(replace(tracks, front_end=replace(STAGE, num_steps=1)))
+    checkpoint = str(tracks.output / "model.safetensors")
+    sound = str(tracks.data / "val/sounds/0.wav")
+    assert main(["predict", "--checkpoint", checkpoint, sound, "-o", str(tmp_path / "out"), *options]) == 1
+    assert words in capsys.readouterr().err

@@ -7,7 +7,7 @@ import numpy as np
 
 from atrous.data.check_report import Problem, Report, Step
 from atrous.data.recordings import RecordingFolder, open_recordings, recording_splits
-from atrous.data.sound import sample_rate_of
+from atrous.data.sound import refuse_broken_header, sample_rate_of
 from atrous.data.sound_figures import SoundSplit
 from atrous.errors import DataError
 
@@ -49,7 +49,7 @@ def _examine(
     """Problems and figures of one split."""
     number = min(QUICK_SAMPLES, len(dataset)) if quick else len(dataset)
     indices = np.unique(np.linspace(0, len(dataset) - 1, number).round().astype(int)).tolist()
-    broken: list[str] = []
+    broken = [] if number == len(dataset) else _broken_headers(dataset)
     seconds: list[float] = []
     odd: dict[str, list[str]] = {"silent": [], "clipped": [], "short": [], "rate": []}
     for done, index in enumerate(indices, start=1):
@@ -57,12 +57,12 @@ def _examine(
         try:
             samples = dataset[index].samples
         except DataError as error:
-            broken.append(str(error))
+            broken += [] if str(error) in broken else [str(error)]
         else:
             seconds.append(len(samples) / dataset.voice.sample_rate)
             loudest = np.abs(samples).max()
             odd["silent"] += [str(path)] if loudest == 0 else []
-            is_clipped = loudest > 0 and np.mean(np.abs(samples) == loudest) > CLIPPED
+            is_clipped = loudest > 0 and np.sum(np.abs(samples) == loudest) > max(1, CLIPPED * len(samples))
             odd["clipped"] += [str(path)] if is_clipped else []
             odd["short"] += [str(path)] if seconds[-1] < SHORT else []
             odd["rate"] += [str(path)] if sample_rate_of(path) != dataset.voice.sample_rate else []
@@ -93,6 +93,17 @@ def _examine(
     lengths = (min(seconds), float(np.median(seconds)), max(seconds))
     figure = SoundSplit(split, len(dataset), len(seconds), lengths, voice.sample_rate, voice.conditions)
     return problems, figure
+
+
+def _broken_headers(dataset: RecordingFolder) -> list[str]:
+    """What is wrong with files before their samples are read, which is quick."""
+    broken: list[str] = []
+    for path in dataset.paths:
+        try:
+            refuse_broken_header(path)
+        except DataError as error:
+            broken.append(str(error))
+    return broken
 
 
 def _condition_problems(split: str, dataset: RecordingFolder) -> list[Problem]:

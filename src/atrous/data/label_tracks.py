@@ -13,6 +13,7 @@ from atrous.errors import DataError
 from atrous.files import write_text
 
 ENDING = ".txt"
+LONGEST = 1e9  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def read_label_track(
             overlap.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}); export a label track from Audacity") from error
     labels = np.zeros(num_samples, np.uint8)
@@ -70,6 +71,11 @@ def read_label_track(
         if name not in label_set.names:
             raise DataError(
                 f'line {number} of {path} is of "{name}"; labels.toml knows {", ".join(label_set.names)}'
+            )
+        if begin * sample_rate >= max(1, num_samples):
+            raise DataError(
+                f"line {number} of {path} begins at {begin:g} s, and the sound ends at "
+                f"{num_samples / sample_rate:g} s; is it the track of another sound?"
             )
         label = label_set.names.index(name)
         stretch = slice(round(begin * sample_rate), round(end * sample_rate))
@@ -114,6 +120,6 @@ def _stretch(line: str, place: str) -> tuple[float, float, str]:
         raise DataError(
             f"{place} is {line!r}; write begin and end in seconds and a class, apart by tabs"
         ) from error
-    if not 0 <= first <= last < float("inf"):
+    if not 0 <= first <= last < LONGEST:
         raise DataError(f"{place} is from {first} to {last} s; let it begin at 0 or later, and end after")
     return first, last, name.strip()

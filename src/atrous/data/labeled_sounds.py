@@ -37,7 +37,13 @@ def open_sound_split(root: Path, split: str) -> Dataset:
         ConfigError: If the extra audio is not installed.
     """
     folder = root / split
-    sounds = {path.stem: path for path in sorted((folder / SOUNDS).iterdir()) if is_sound(path.name)}
+    paths = [path for path in sorted((folder / SOUNDS).iterdir()) if is_sound(path.name)]
+    sounds = {path.stem: path for path in paths}
+    if len(sounds) < len(paths):
+        twice = next(path for path in paths if sounds[path.stem] != path)
+        raise DataError(
+            f"{twice} and {sounds[twice.stem].name} would share a label track; give one another name"
+        )
     if not sounds:
         raise DataError(f"{folder / SOUNDS} holds no sounds; put files such as .wav into it")
     label_set, rate = read_label_file(root).label_set, sample_rate_of(next(iter(sounds.values())))

@@ -24,6 +24,7 @@ from atrous.data.labelme import find_labelme_splits, open_labelme
 from atrous.data.labels import LabelSet
 from atrous.data.lists import find_list_splits, open_lists
 from atrous.data.open_measured import holds_measured, measured_splits
+from atrous.data.recordings import holds_recordings
 from atrous.data.samples import Samples
 from atrous.data.voc import VOC_ABSENT, VOC_SOURCE, find_voc_splits, open_voc
 from atrous.data.volume_folder import (
@@ -206,11 +207,16 @@ def find_layout(path: Path) -> str:
             f"{path} has images but no splits; move them to {path / 'train' / 'images'} with their masks in "
             f"{path / 'train' / 'masks'}, and some of both to {path / 'val'}"
         )
+    if holds_recordings(path):
+        raise DataError(
+            f"{path} holds sounds without labels, for a generator (atrous train); labels at every sample "
+            "need SPLIT/sounds with label tracks in SPLIT/labels and labels.toml"
+        )
     raise DataError(
         f"{path} has no known layout; arrange it as SPLIT/images with SPLIT/masks and labels.toml, SPLIT "
         "with SPLITannot or SPLIT_labels, SPLIT.txt with labels.toml, SPLIT with annotations/*SPLIT*.json, "
-        "or SPLIT with LabelMe files, where SPLIT is train or val; VOC, Cityscapes, KITTI and imagesTr with "
-        "labelsTr stay as unpacked"
+        "or SPLIT with LabelMe files, where SPLIT is train or val; sounds as SPLIT/CONDITION/*.wav; VOC, "
+        "Cityscapes, KITTI and imagesTr with labelsTr stay as unpacked"
     )
 
 

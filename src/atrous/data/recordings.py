@@ -3,7 +3,7 @@
 | file                             | condition                                                       |
 |----------------------------------|-----------------------------------------------------------------|
 | DATA[/SPLIT]/CONDITION/STEM.wav  | the folder's name                                               |
-| DATA[/SPLIT]/CONDITION_REST.wav  | what comes before the first underscore, if all names have one   |
+| DATA[/SPLIT]/CONDITION_REST.wav  | what stands before the first underscore, if all names have that |
 | DATA[/SPLIT]/STEM.wav            | none                                                            |
 
 Where there are no splits, every part of "fold0of10" and "not-fold0of10" has its share of each condition.
@@ -89,6 +89,11 @@ def open_recordings(root: Path, split: str, *, sample_rate: int | None = None) -
     if wanted not in splits:
         raise DataError(f'{root} has no split "{split}"; {suggestion(split, (*splits, "fold0of10"))}')
     folder = root / wanted if _sounds(root / wanted) else root
+    if (folder / "sounds").is_dir() and (folder / "labels").is_dir():
+        raise DataError(
+            f"{folder} has sounds with labels, for a labeler; a generator learns from {folder / 'sounds'}, "
+            "or leave out --task"
+        )
     paths = _sounds(folder)
     names = _conditions(paths, folder)
     known = tuple(sorted(set(names) - {""}))
@@ -121,7 +126,9 @@ def _conditions(paths: tuple[Path, ...], folder: Path) -> list[str]:
             "into folders named after their condition, or none"
         )
     heads = [path.stem.partition("_") for path in paths]
-    return [head for head, _, _ in heads] if all(line for _, line, _ in heads) else [""] * len(paths)
+    return (
+        [head for head, _, _ in heads] if all(head and line for head, line, _ in heads) else [""] * len(paths)
+    )
 
 
 def _part(dataset: RecordingFolder, fold: Fold) -> RecordingFolder:
@@ -137,7 +144,11 @@ def _part(dataset: RecordingFolder, fold: Fold) -> RecordingFolder:
     for number, indices in of_each.items():
         if len(indices) < fold.count:
             of = "" if number is None else f' of "{dataset.voice.conditions[number]}"'
-            raise DataError(f"{len(indices)} sounds{of} are too few for {fold.count} folds; ask for fewer")
+            fewer = f"fold0of{max(2, len(indices))}"
+            raise DataError(
+                f"{len(indices)} sounds{of} are too few for {fold.count} folds; give more, or hold out "
+                f"another part: --train-split not-{fewer} --val-split {fewer}"
+            )
         first, stop = (len(indices) * place // fold.count for place in (fold.number, fold.number + 1))
         held.update(indices[first:stop])
     chosen = [index for index in range(len(dataset)) if (index in held) != fold.is_rest]

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from atrous.data.sound_ends import refuse_cut
 from atrous.errors import ConfigError, DataError
 from atrous.files import write_atomically
 
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 BLOCK = 1 << 18  # samples that are read at once
+HIGHEST_RATE = 1_000_000  # Hz; beyond any recorder of sound
 TAPS_EACH_WAY = 10  # of the resampling filter, in samples of the lower rate; as scipy's
 
 Samples = Float32[np.ndarray, " t"]
@@ -50,11 +52,10 @@ def read_blocks(path: Path, *, sample_rate: int) -> Iterator[Samples]:
     soundfile = _load_soundfile()
     if not path.is_file():
         raise DataError(f"no sound at {path}; give the path of a file such as speech.wav")
-    _refuse_cut(path)
+    refuse_cut(path)
     try:
         with soundfile.SoundFile(path) as file:
-            if file.frames == 0:
-                raise DataError(f"{path} holds no samples; leave it out")
+            _refuse_header(file, path)
             yield from _resampled(_mono(file, path), given=file.samplerate, wanted=sample_rate)
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error) from error
@@ -67,11 +68,7 @@ def sample_rate_of(path: Path) -> int:
         DataError: If the file is missing or no sound.
         ConfigError: If the extra audio is not installed.
     """
-    soundfile = _load_soundfile()
-    try:
-        return soundfile.info(path).samplerate
-    except soundfile.LibsndfileError as error:
-        raise _unreadable(path, error) from error
+    return _header_of(path).samplerate
 
 
 def num_samples_of(path: Path, *, sample_rate: int) -> int:
@@ -81,11 +78,7 @@ def num_samples_of(path: Path, *, sample_rate: int) -> int:
         DataError: If the file is missing or no sound.
         ConfigError: If the extra audio is not installed.
     """
-    soundfile = _load_soundfile()
-    try:
-        about = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        raise _unreadable(path, error) from error
+    about = _header_of(path)
     return -(-about.frames * sample_rate // about.samplerate)
 
 
@@ -100,6 +93,43 @@ def write_sound(path: Path, samples: Samples, *, sample_rate: int) -> None:
     write_atomically(
         path, lambda part: soundfile.write(part, samples, sample_rate, subtype="PCM_16", format="WAV")
     )
+
+
+def refuse_broken_header(path: Path) -> None:
+    """Refuse, without reading its samples, a sound that is missing, cut short, empty, or none.
+
+    Raises:
+        DataError: If it is one.
+        ConfigError: If the extra audio is not installed.
+    """
+    _header_of(path)
+    refuse_cut(path)
+
+
+def _header_of(path: Path) -> Any:
+    """Rate, frames and more of a file.
+
+    Raises:
+        DataError: If the file is missing or no sound.
+        ConfigError: If the extra audio is not installed.
+    """
+    soundfile = _load_soundfile()
+    try:
+        about = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        raise _unreadable(path, error) from error
+    _refuse_header(about, path)
+    return about
+
+
+def _refuse_header(about: Any, path: Path) -> None:
+    if about.frames == 0:
+        raise DataError(f"{path} holds no samples; leave it out")
+    if not 0 < about.samplerate <= HIGHEST_RATE:
+        raise DataError(
+            f"{path} has {about.samplerate:,} samples a second by its header, which is broken; rates "
+            f"of up to {HIGHEST_RATE:,} are read"
+        )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -146,30 +176,6 @@ def _resampled(blocks: Iterator[Samples], *, given: int, wanted: int) -> Iterato
             before = kept
     part = resample_poly(held, up, down)
     yield part[before * up // down :].astype(np.float32)
-
-
-def _refuse_cut(path: Path) -> None:
-    """Refuse a WAV whose header promises more than there is: readers give what is left, and say nothing.
-
-    Raises:
-        DataError: If it is one.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return
-        while len(chunk := file.read(8)) == 8:
-            length = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"data":
-                promised = file.tell() + length
-                if promised > size and length != 0xFFFFFFFF:  # a stream's, that did not know its length
-                    raise DataError(
-                        f"{path} is cut short: {size - file.tell():,} of {length:,} bytes of sound are "
-                        "there; copy it again"
-                    )
-                return
-            file.seek(length + length % 2, 1)
 
 
 def _load_soundfile() -> Any:

@@ -33,7 +33,7 @@ class SoundSplit:
         shortest, median, longest = self.seconds
         few = ", ".join(self.conditions[:10]) + (", ..." if len(self.conditions) > 10 else "")
         return (
-            f"{self.name}: {self.num_samples} sounds, {self.num_read} read, {self.sample_rate} Hz, "
+            f"{self.name}: sounds: {self.num_samples}, {self.num_read} read, {self.sample_rate} Hz, "
             f"{shortest:.3g} to {longest:.3g} s, median {median:.3g} s; "
-            + (f"{len(self.conditions)} conditions: {few}" if self.conditions else "no conditions")
+            + (f"conditions: {few} ({len(self.conditions)})" if self.conditions else "no conditions")
         )

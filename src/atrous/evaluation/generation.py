@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from atrous.data.voice import Recording, Recordings, Voice
 from atrous.errors import DataError
+from atrous.inference.engine import Engine, refuse_not_finite
 from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork
 from atrous.ops.mulaw import mulaw_encode
@@ -104,12 +105,18 @@ class GenerationScores:
 
 
 def count_each(
-    network: DenseNetwork, dataset: Recordings, *, device: torch.device, indices: Sequence[int] | None = None
+    network: DenseNetwork,
+    engine: Engine,
+    dataset: Recordings,
+    *,
+    device: torch.device,
+    indices: Sequence[int] | None = None,
 ) -> Iterator[Bits]:
     """The bits of one sound after the other; their sum makes the scores.
 
     Args:
-        network: A causal generator of the data set's voice, where it computes.
+        network: A causal generator of the data set's voice.
+        engine: What computes it.
         dataset: At least one sound.
         device: Of the network.
         indices: Numbers of the sounds; all unless given.
@@ -120,15 +127,17 @@ def count_each(
     if len(dataset) == 0:
         raise DataError("the data set has no sounds; choose another split")
     for index in range(len(dataset)) if indices is None else indices:
-        yield _bits_of(network, dataset[index], dataset.voice, device)
+        yield _bits_of(network, engine, dataset[index], voice=dataset.voice, device=device)
 
 
 @torch.inference_mode()
-def _bits_of(network: DenseNetwork, recording: Recording, voice: Voice, device: torch.device) -> Bits:
+def _bits_of(
+    network: DenseNetwork, engine: Engine, recording: Recording, *, voice: Voice, device: torch.device
+) -> Bits:
     assert isinstance(network.normalization, Companding)
     codes = mulaw_encode(torch.from_numpy(recording.samples)[None], levels=voice.levels).to(device)
     shown = network.normalization.before(codes, one_hot_of(voice, [recording.condition], device=device))
-    logits = network(shown).float()
+    logits = refuse_not_finite(engine(shown))
     taken = functional.cross_entropy(logits, codes, reduction="sum").double() / np.log(2)
     counted = np.bincount(codes.cpu().numpy().ravel(), minlength=voice.levels)
     return Bits(np.array([float(taken)]), counted)

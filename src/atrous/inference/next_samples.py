@@ -13,6 +13,8 @@ from atrous.inference.stream import Stream
 from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork
 
+NOT_FINITE = "the network's outputs are not finite, so no sample can be drawn; train it again"
+
 Codes = Int64[np.ndarray, "b n"]
 Given = Int64[np.ndarray, "b m"]
 Noise = Float64[np.ndarray, "b n"]
@@ -77,7 +79,7 @@ class StreamedSamples(NextSamples):
         """See `NextSamples.advance`.
 
         Raises:
-            ConfigError: If the network reads ahead.
+            ConfigError: If the network reads ahead, or its outputs are not finite.
         """
         num_sounds, num_samples = noise.shape
         codes = np.empty((num_sounds, num_samples), np.int64)
@@ -89,6 +91,8 @@ class StreamedSamples(NextSamples):
                     "the network reads samples ahead of the one it speaks of, and generates none; give a "
                     "causal one"
                 )
+            if not scores.isfinite().all():
+                raise ConfigError(NOT_FINITE)
             if keeps_logits:
                 logits[:, sample] = scores[..., 0].numpy()
             if sample < given.shape[1]:

@@ -25,11 +25,12 @@ def refuse_image_ways(network: DenseNetwork, *, views: Views, protocol: str, has
     """Nothing, if a network is asked in a way that it can be.
 
     Raises:
-        ConfigError: If it is for volumes, and what only images have is wanted.
+        ConfigError: If it is for volumes or sounds, and what only images have is wanted.
     """
-    if network.num_axes == 3 and (has_crf or protocol != "exact" or views != Views()):
+    if network.num_axes != 2 and (has_crf or protocol != "exact" or views != Views()):
+        kind = "sounds" if network.num_axes == 1 else "volumes"
         raise ConfigError(
-            "the network labels volumes, which are seen once and whole; leave out crf, scales, flip, protocol"
+            f"the network is for {kind}, which are seen once and whole; leave out crf, scales, flip, protocol"
         )
 
 

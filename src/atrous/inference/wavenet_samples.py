@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 from atrous.errors import ConfigError
-from atrous.inference.next_samples import Codes, Given, NextSamples, Noise
+from atrous.inference.next_samples import NOT_FINITE, Codes, Given, NextSamples, Noise
 from atrous.inference.wavenet_step import NOTHING, Past, Stack, Weights, run
 from atrous.models.wavenet import GatedLayer, WaveNet
 
@@ -58,7 +58,11 @@ class WaveNetSamples(NextSamples):
     def advance(
         self, given: Given, noise: Noise, *, temperature: float, keeps_logits: bool = False
     ) -> tuple[Codes, Float32[np.ndarray, "b _kept k"]]:
-        """See `NextSamples.advance`."""
+        """See `NextSamples.advance`.
+
+        Raises:
+            ConfigError: If the network's outputs are not finite.
+        """
         num_sounds, num_samples = noise.shape
         codes = np.empty((num_sounds, num_samples), np.int64)
         kept = num_samples if keeps_logits else 0
@@ -73,6 +77,8 @@ class WaveNetSamples(NextSamples):
         else:
             with ThreadPoolExecutor(len(self._groups)) as threads:  # the loops hold no lock of Python's
                 list(threads.map(advance, self._groups))
+        if (codes < 0).any():
+            raise ConfigError(NOT_FINITE)
         return codes, logits
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -96,6 +102,9 @@ class WaveNetSamples(NextSamples):
             raise ConfigError(
                 "the state is that of another network, or of more or fewer sounds; give its own"
             )
+        codes = state["codes"]
+        if not state["ring"].isfinite().all() or codes.min() < NOTHING or codes.max() >= self._num_codes:
+            raise ConfigError("the state is damaged: it holds values that no sound has; generate anew")
         for group in self._groups:
             group.past.ring[:] = state["ring"][:, group.sounds].numpy()
             group.past.codes[:] = state["codes"][group.sounds].numpy()

@@ -212,8 +212,12 @@ def run(
 
 @compiled
 def _draw(scores: Any, noise: float, temperature: float) -> int:
-    """The code in whose share of the softmax the noise falls; uses up the scores."""
-    largest, likeliest = scores[0], 0
+    """The code in whose share of the softmax the noise falls, `NOTHING` of broken scores; uses these up."""
+    largest, likeliest, broken = scores[0], 0, 0.0
+    for code in range(len(scores)):
+        broken += scores[code] * 0.0  # of NaN and infinity, NaN
+    if broken != 0:
+        return NOTHING
     for code in range(1, len(scores)):
         if scores[code] > largest:
             largest, likeliest = scores[code], code

@@ -17,7 +17,8 @@ class CheckConfig:
 
     Attributes:
         data: Folder of the data set.
-        crop_size: Height and width in pixels of training crops; with it, crops that show nothing are counted.
+        crop_size: Of images, height and width in pixels of training crops; with it, crops that show nothing
+            are counted.
         quick: Look whether all files are there but read only a few, as `train` does before it starts.
         splits: Parts of the data to read; all unless given.
     """

@@ -20,8 +20,9 @@ class EvaluateConfig:
 
     Attributes:
         checkpoint: Made by `atrous train` or `atrous import`.
-        data: Folder of the data set, or builtin:scenes, builtin:cues-40, builtin:depth, builtin:flow.
-        split: Part of it.
+        data: Folder of the data set, of images, volumes or sounds, or builtin:scenes, builtin:cues-40,
+            builtin:depth, builtin:flow.
+        split: Part of it, such as val, or fold0of10, the first tenth of the split train.
         output: Folder for scores.json, scores.txt, and confusion.png or, of a regression, errors.png; nothing
             is written without it.
         inference: How the network is asked.

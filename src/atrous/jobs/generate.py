@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from tyro.conf import Positional, arg
 
 from atrous.errors import ConfigError
-from atrous.files import refuse_existing
+from atrous.files import refuse_existing, refuse_unwritable
 from atrous.jobs.progress import Job, Progress, drain
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class GenerateConfig:
             raise ConfigError(f"seconds is {self.seconds}; give more than 0, and {MOST_SECONDS:g} at most")
         if self.output.suffix.lower() != ".wav":
             raise ConfigError(f"sound is written as WAV; let {self.output} end in .wav")
+        if self.save_figure is not None and self.save_figure.suffix.lower() != ".png":
+            raise ConfigError(f"pictures are written as PNG; let {self.save_figure} end in .png")
         if len(set(self.condition)) < len(self.condition):
             raise ConfigError(f"conditions {' '.join(self.condition)} name one twice; give each once")
 
@@ -111,6 +113,7 @@ def run(config: GenerateConfig) -> Job[GenerateResult]:
     """
     for path in (*config.paths, *filter(None, [config.save_figure])):
         refuse_existing(path, overwrite=config.overwrite)
+        refuse_unwritable(path)
     from atrous.data.sound import write_sound
     from atrous.figures.canvas import save_figure
     from atrous.figures.spectrogram import draw_spectrograms

@@ -93,7 +93,9 @@ class Generation(Task):
                 f"the network speaks {describe(self._voice)}, and the sounds are {describe(dataset.voice)}; "
                 "score it on sounds of what it was trained on"
             )
-        return count_each(predictor.network, dataset, device=predictor.device, indices=indices)
+        return count_each(
+            predictor.network, predictor.engine, dataset, device=predictor.device, indices=indices
+        )
 
     def score(self, total: Bits) -> GenerationScores:
         """Bits a sample."""

@@ -80,8 +80,8 @@ class InferenceSettings:
             crf=None if self.no_crf else "stored",
         )
         refuse_image_ways(predictor.network, views=self.views, protocol=self.protocol, has_crf=self.crf)
-        if predictor.network.num_axes == 3 and self.engine == "openvino":
-            raise ConfigError("OpenVINO computes images here, not volumes; leave --engine out")
+        if predictor.network.num_axes != 2 and self.engine == "openvino":
+            raise ConfigError("OpenVINO computes images here, not volumes or sounds; leave --engine out")
         predictor.engine = build_engine(
             predictor.network,
             engine=self.engine,

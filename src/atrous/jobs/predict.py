@@ -18,7 +18,7 @@ from atrous.inference.work import Outcome, Part, Work
 from atrous.jobs.crf_settings import settings_of
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.interrupt import Wish, listen
-from atrous.jobs.predict_kinds import sizes_repeat, works_on
+from atrous.jobs.predict_kinds import refuse_for_sounds, sizes_repeat, works_on
 from atrous.jobs.predict_plan import plan_outputs
 from atrous.jobs.predict_result import Failures, PredictResult
 from atrous.jobs.predict_resume import done_before, note_on, stored_quantity
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PredictConfig:
-    """Label every pixel of images.
+    """Label every pixel of images, every voxel of volumes, every sample of sounds.
 
     Attributes:
-        images: Image files, GeoTIFFs, NIfTI volumes, folders of them (with all folders inside), globs, or
-            URLs such as s3://BUCKET/FOLDER.
+        images: Image files, GeoTIFFs, NIfTI volumes, sounds, folders of them (with all folders inside),
+            globs, or URLs such as s3://BUCKET/FOLDER.
         checkpoint: Made by `atrous train` or `atrous import`.
         output: Folder or URL for the label maps, NAME.png of the image's size with the classes' colors
             (NAME.tif on the same grid of a GeoTIFF, NAME.nii.gz of a volume), and the overlays,
             NAME.overlay.jpg; files of a folder keep their place in it. Depth becomes NAME.tif, float32, and
-            motion from an image to the next NAME.flo, with their colors in NAME.png. Images that fail are
-            listed in failures.jsonl.
+            motion from an image to the next NAME.flo, with their colors in NAME.png; a sound becomes a label
+            track, NAME.txt. What fails is listed in failures.jsonl.
         overlay: The image under the colors of its labels is written too; --no-overlay leaves it out.
         opacity: Of the colors in the overlay, 0-1.
         save_probabilities: Also write NAME.npz with `probabilities` (k, h, w), float16.
@@ -118,6 +118,8 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         _sweep(todo)
     here = config.inference if config.distribute == "no" else replace(config.inference, device="cpu")
     predictor = here.predictor(config.checkpoint, sizes_repeat=sizes_repeat(todo))  # refuses the impossible
+    if predictor.network.num_axes == 1:
+        refuse_for_sounds(predictor, config)
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     failures, num_over = Failures(output), len(done)
     told, part = "", None

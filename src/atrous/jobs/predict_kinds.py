@@ -20,6 +20,7 @@ from atrous.inference.work import Work
 from atrous.jobs.predict_plan import Plan
 
 if TYPE_CHECKING:
+    from atrous.inference.predictor import Predictor
     from atrous.jobs.predict import PredictConfig
 
 COMPILING_PAYS = 50
@@ -72,6 +73,20 @@ def works_on(
             "motion is from one image to the next in its folder, and no folder has two; give frames in order"
         )
     return list(works)
+
+
+def refuse_for_sounds(predictor: "Predictor", config: "PredictConfig") -> None:
+    """Nothing, if a network for sounds is asked for what it can give.
+
+    Raises:
+        ConfigError: If it generates sounds, or probabilities are wanted.
+    """
+    from atrous.data.voice import Voice  # loads torch
+
+    if isinstance(predictor.meaning, Voice):
+        raise ConfigError("the network generates sounds and labels none; see atrous generate")
+    if config.save_probabilities:
+        raise ConfigError("a label track holds no probabilities; leave out --save-probabilities")
 
 
 def work_on(plan: Plan, config: "PredictConfig", *, note: str) -> Work:

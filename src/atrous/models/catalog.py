@@ -43,6 +43,7 @@ from atrous.models.regressor import compact_regressor
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
 from atrous.models.unet import unet, unet_small, unet_valid
 from atrous.models.wavenet import wavenet, wavenet_labeler, wavenet_undilated
+from atrous.ops.mulaw import LEVELS
 
 CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,
@@ -166,10 +167,16 @@ def _options(name: str, *, backbone: str, in_channels: int) -> dict[str, Any]:
     if backbone and not _takes(name, "backbone"):
         raise ConfigError(f'"{name}" stands on no other backbone, such as {backbone}; leave backbone out')
     if in_channels != 3 and not _takes(name, "in_channels"):
-        others = " or ".join(other for other in CATALOG if _takes(other, "in_channels"))
-        raise ConfigError(f'"{name}" reads 3 channels and no {in_channels}; choose {others}')
+        others = " or ".join(other for other in CATALOG if _speaks(other) == (in_channels >= LEVELS))
+        raise ConfigError(f'"{name}" takes its own channels alone, and not {in_channels}; choose {others}')
     options = {"backbone": backbone} if backbone else {}
     return {**options, "in_channels": in_channels} if in_channels != 3 else options
+
+
+def _speaks(name: str) -> bool | None:
+    """Whether a network takes codes of sounds with conditions; None if it takes no other channels."""
+    option = signature(CATALOG[name]).parameters.get("in_channels")
+    return None if option is None else option.default == LEVELS
 
 
 def _takes(name: str, option: str) -> bool:

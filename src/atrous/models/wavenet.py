@@ -112,10 +112,16 @@ class WaveNet(DenseNetwork):
         is_causal: bool = True,
     ) -> None:
         super().__init__()
-        if min((*dilations, kernel_size, channels, skip_channels), default=0) < 1 or not dilations:
+        numbers = (*dilations, kernel_size, channels, skip_channels)
+        if not dilations or not all(isinstance(number, int) and number >= 1 for number in numbers):
             raise ConfigError(
                 f"dilations {tuple(dilations)}, {kernel_size} taps, {channels} and {skip_channels} channels "
-                "make no network; give at least one layer, and numbers from 1 on"
+                "make no network; give at least one layer, and whole numbers from 1 on"
+            )
+        if num_conditions < 0:
+            raise ConfigError(
+                f"an input of {LEVELS + num_conditions} channels lacks room for {LEVELS} codes; conditions "
+                "stand behind these"
             )
         if not is_causal and kernel_size % 2 == 0:
             raise ConfigError(
