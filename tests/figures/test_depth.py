@@ -38,14 +38,14 @@ def names_of(figure):
 def test_lines_hold_the_fields():
     figure = draw_field_growth({"standard": STANDARD, "exponential": EXPONENTIAL})
     assert lines_of(figure) == [[1, 3, 5, 7, 9, 11, 13, 15], [1, 3, 7, 15, 31, 63, 127, 255]]
-    assert sorted(texts_of(figure)) == ["exponential\n255 px", "standard\n15 px"]
+    assert sorted(texts_of(figure)) == ["exponential\n255 samples", "standard\n15 samples"]
 
 
 def test_title_says_how_much_farther_the_farthest_sees():
     figure = draw_field_growth({"standard": STANDARD, "exponential": EXPONENTIAL})
-    assert figure.get_suptitle() == "exponential sees 255 px, 17 times as far as standard"
-    assert draw_field_growth({"a": STANDARD}).get_suptitle() == "a sees 15 px after 7 layers"
-    assert draw_field_growth({"a": STANDARD, "b": STANDARD}).get_suptitle() == "All see 15 px"
+    assert figure.get_suptitle() == "exponential sees 255 samples, 17 times as far as standard"
+    assert draw_field_growth({"a": STANDARD}).get_suptitle() == "a sees 15 samples after 7 layers"
+    assert draw_field_growth({"a": STANDARD, "b": STANDARD}).get_suptitle() == "All see 15 samples"
 
 
 def test_axis_is_logarithmic_where_small_fields_would_vanish():
@@ -73,7 +73,7 @@ def test_what_sees_everything_rises_to_a_band_of_its_own():
     (arrow,) = (text for text in axes.texts if isinstance(text, Annotation) and text.get_text() == "")
     assert arrow.xy[0] == 1
     assert arrow.xy[1] > max(map(max, lines_of(figure)))
-    assert "a\n7 px locally" in texts_of(figure)
+    assert "a\n7 samples locally" in texts_of(figure)
     assert figure.get_suptitle().endswith("a also sees the whole input")
     assert "whole\ninput" not in [
         label.get_text() for label in draw_field_growth({"b": STANDARD}).axes[0].get_yticklabels()

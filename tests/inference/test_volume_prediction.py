@@ -40,7 +40,7 @@ def test_a_prediction_is_the_network_on_the_normalized_volume(network):
     torch.testing.assert_close(prediction.logits, truth)
     np.testing.assert_array_equal(prediction.label_map, truth.argmax(0).numpy())
     np.testing.assert_allclose(prediction.probabilities().sum(0), 1, atol=1e-5)
-    with pytest.raises(ShapeError, match="a volume has no overlay"):
+    with pytest.raises(ShapeError, match="a volume or a sound has no overlay"):
         prediction.overlay()
 
 
@@ -70,7 +70,7 @@ def test_a_large_volume_is_refused_by_a_network_that_sees_all_of_it(network, mon
     "way", [{"views": Views(flip=True)}, {"views": Views((0.5,))}, {"crf": DenseCRF()}], ids=str
 )
 def test_what_only_images_have_is_refused(network, way):
-    with pytest.raises(ConfigError, match=r"the network labels volumes.*leave out crf"):
+    with pytest.raises(ConfigError, match=r"the network is for volumes.*leave out crf"):
         Predictor(network, device="cpu", **way)
 
 

@@ -15,7 +15,7 @@ from atrous.training.settings import Stage
         ({"loss_stride": 0}, "loss_stride is 0"),
         ({"crop_size": (0, 32)}, "crop_size is 0"),
         ({"crop_size": (32, -1)}, "crop_size is -1"),
-        ({"crop_size": (32,)}, "two sides for images, three for volumes"),
+        ({"crop_size": (8, 8, 8, 8)}, "two sides for images, three for volumes"),
         ({"learning_rate": 0.0}, "learning_rate 0.0 .* must be positive"),
         ({"learning_rate": float("nan")}, "must be positive"),
         ({"new_layers_factor": -1.0}, "new_layers_factor -1.0 must be positive"),

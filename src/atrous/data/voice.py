@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, DataError
-from atrous.ops.mulaw import LEVELS
+from atrous.ops.levels import LEVELS
 
 TASK = "generation"
 

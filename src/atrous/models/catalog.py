@@ -43,7 +43,7 @@ from atrous.models.regressor import compact_regressor
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
 from atrous.models.unet import unet, unet_small, unet_valid
 from atrous.models.wavenet import wavenet, wavenet_labeler, wavenet_undilated
-from atrous.ops.mulaw import LEVELS
+from atrous.ops.levels import LEVELS
 
 CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "frontend": frontend,

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from atrous.errors import CheckpointError, ConfigError
-from atrous.ops.mulaw import LEVELS, mulaw_encode
+from atrous.ops.levels import LEVELS
+from atrous.ops.mulaw import mulaw_encode
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from atrous.errors import ConfigError
 from atrous.layers.causal import CausalConv1d
 from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork, LogitGeometry
-from atrous.ops.mulaw import LEVELS
+from atrous.ops.levels import LEVELS
 
 DILATIONS = tuple(2**exponent for exponent in range(10)) * 3  # section 3.1: 1 .. 512, repeated
 CHANNELS = 64

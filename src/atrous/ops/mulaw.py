@@ -7,8 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from atrous.errors import ConfigError
-
-LEVELS = 256  # van den Oord et al. 2016, section 2.2
+from atrous.ops.levels import LEVELS
 
 
 def mulaw_encode(samples: Float[Tensor, "*shape"], *, levels: int = LEVELS) -> Int64[Tensor, "*shape"]:
