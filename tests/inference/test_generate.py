@@ -265,6 +265,16 @@ def test_codes_that_are_none_are_refused(codes):
         SoundGenerator(small()).feed(codes)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("channels", [6, 37])
+def test_logits_of_a_sound_are_the_same_to_the_bit_beside_any_others(channels, precision):
+    network, codes = small(channels=channels), np.random.default_rng(0).integers(0, 256, (9, 50))
+    together = SoundGenerator(network, num_sounds=9, precision=precision).feed(codes, keeps_logits=True)
+    for sound in (0, 3, 8):
+        alone = SoundGenerator(network, precision=precision).feed(codes[[sound]], keeps_logits=True)
+        np.testing.assert_array_equal(alone[0], together[sound])
+
+
 @pytest.fixture
 def three_threads():
     before = torch.get_num_threads()

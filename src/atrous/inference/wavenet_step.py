@@ -103,14 +103,16 @@ def _add_product(sums: Any, vectors: Any, matrix: Any) -> None:
 
 @fused
 def _add_rows(total: Any, vector: Any, matrix: Any) -> None:
-    """Add a vector (i,) times the matrix (i, o) to sums (o,), four rows in a pass over the sums."""
+    """Add a vector (i,) times the matrix (i, o) to sums (o,), four rows in a pass; in the order of a tile."""
     num_in = len(vector)
     for row in range(0, num_in - 3, 4):
         a, b, c, d = vector[row], vector[row + 1], vector[row + 2], vector[row + 3]
         first, second, third, fourth = matrix[row], matrix[row + 1], matrix[row + 2], matrix[row + 3]
         for column in range(len(total)):
-            left = widened(first[column]) * a + widened(second[column]) * b
-            total[column] += left + widened(third[column]) * c + widened(fourth[column]) * d
+            value = total[column] + widened(first[column]) * a
+            value += widened(second[column]) * b
+            value += widened(third[column]) * c
+            total[column] = value + widened(fourth[column]) * d
     for row in range(num_in - num_in % 4, num_in):
         for column in range(len(total)):
             total[column] += widened(matrix[row, column]) * vector[row]
