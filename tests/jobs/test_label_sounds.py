@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from atrous.cli import main
+from atrous.data.open import holds_only_recordings
+from atrous.data.recordings import holds_recordings
 from atrous.errors import ConfigError
 from atrous.jobs.evaluate import EvaluateConfig
 from atrous.jobs.evaluate import run as evaluate
@@ -14,7 +16,7 @@ from atrous.jobs.progress import drain
 from atrous.jobs.train import TrainConfig, train
 from atrous.training.settings import Stage
 from jobs.runs import advance, assert_same, resumed
-from jobs.sounds import write_tracks
+from jobs.sounds import write_tones, write_tracks
 
 pytest.importorskip("soundfile", reason="needs the extra audio")
 
@@ -98,3 +100,12 @@ def test_what_sounds_do_not_have_is_refused(tracks, tmp_path, capsys, options, w
     sound = str(tracks.data / "val/sounds/0.wav")
     assert main(["predict", "--checkpoint", checkpoint, sound, "-o", str(tmp_path / "out"), *options]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_stray_sound_makes_no_data_set_of_images_one_of_sounds(tiny_data):
+    tracks_folder = tiny_data / "audio"
+    write_tracks(tracks_folder)
+    (tracks_folder / "train/sounds/1.wav").rename(tiny_data / "stray.wav")
+    assert holds_recordings(tiny_data)
+    assert not holds_only_recordings(tiny_data)
+    assert holds_only_recordings(write_tones(tiny_data / "tones"))

@@ -27,8 +27,14 @@ from atrous.data.check_set import (
 from atrous.data.check_tally import Tally
 from atrous.data.check_volumes import spacing_problems
 from atrous.data.folder import Dataset
-from atrous.data.labeled_sounds import holds_only_recordings
-from atrous.data.open import LAYOUTS, find_layout, open_part, refuse_absent, split_parts
+from atrous.data.open import (
+    LAYOUTS,
+    find_layout,
+    holds_only_recordings,
+    open_part,
+    refuse_absent,
+    split_parts,
+)
 from atrous.data.open_measured import holds_measured
 from atrous.errors import DataError
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from atrous.data.folder import Dataset, Pair
 from atrous.data.label_file import read_label_file
 from atrous.data.label_tracks import ENDING, TrackMask
-from atrous.data.recordings import holds_recordings
 from atrous.data.sound import is_sound, sample_rate_of
 from atrous.errors import DataError
 
@@ -22,11 +21,6 @@ SOUNDS, LABELS = "sounds", "labels"
 def find_sound_splits(root: Path) -> tuple[str, ...]:
     """Names of the splits of the layout; none if a folder is of another."""
     return tuple(sorted(folder.name for folder in root.iterdir() if (folder / SOUNDS).is_dir()))
-
-
-def holds_only_recordings(root: Path) -> bool:
-    """Whether a folder holds sounds for a generator: without a class at every sample."""
-    return holds_recordings(root) and not find_sound_splits(root)
 
 
 def open_sound_split(root: Path, split: str) -> Dataset:

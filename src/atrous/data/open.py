@@ -184,6 +184,13 @@ def holds_out_a_fold(path: Path) -> bool:
     return not layout.has_val and len(layout.open(path, FOLDED).pairs) >= FEWEST_TO_FOLD
 
 
+def holds_only_recordings(path: Path) -> bool:
+    """Whether a folder holds sounds for a generator, and no data set of labels or measured values."""
+    if not path.is_dir() or holds_measured(path) or any(layout.find(path) for layout in LAYOUTS.values()):
+        return False
+    return holds_recordings(path)
+
+
 def find_layout(path: Path) -> str:
     """Name of the layout of the data set at a path: a key of `LAYOUTS`.
 

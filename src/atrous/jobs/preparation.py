@@ -5,8 +5,16 @@ from pathlib import Path
 
 from atrous.data.builtin import is_builtin
 from atrous.data.check import VAL, refuse_mistakes
-from atrous.data.labeled_sounds import holds_only_recordings
-from atrous.data.open import FOLD, FOLDED, NOT_FOLD, holds_out_a_fold, open_dataset, samples_in_both, splits
+from atrous.data.open import (
+    FOLD,
+    FOLDED,
+    NOT_FOLD,
+    holds_only_recordings,
+    holds_out_a_fold,
+    open_dataset,
+    samples_in_both,
+    splits,
+)
 from atrous.data.open_measured import holds_measured, is_made_measured, open_measured
 from atrous.data.quantity import MeasuredSamples
 from atrous.data.recordings import recording_splits
