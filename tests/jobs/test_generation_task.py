@@ -111,6 +111,11 @@ def test_what_nobody_set_is_picked(tones):
     assert any("2 conditions: high, low" in reason for reason in choice.reasons)
 
 
+def test_no_recipe_is_picked_for_a_network_that_takes_no_sounds(tones):
+    with pytest.raises(ConfigError, match="compact takes no sounds; choose wavenet"):
+        train(replace(tones, front_end=Stage(), network="compact"))
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from atrous.data.voice import Recordings
+from atrous.errors import ConfigError
 from atrous.jobs.pick import LEAST_STEPS, LOOKED_AT, MOST_EPOCHS, Choice, seconds_per_step
 from atrous.jobs.train import TrainConfig
 from atrous.models.catalog import build_network
@@ -15,10 +16,16 @@ BATCH_SIZE = 4
 
 
 def pick_for_sounds(config: TrainConfig, dataset: Recordings) -> Choice:
-    """Network (unless the config names one), crop, schedule and steps, as measured in docs/sound.md."""
+    """Network (unless the config names one), crop, schedule and steps, as measured in docs/sound.md.
+
+    Raises:
+        ConfigError: If the named network takes no sounds.
+    """
     name, why = (config.network, "as you asked") if config.network else ("wavenet", "the data are sounds")
     voice = dataset.voice
     network = build_network(name, num_classes=voice.num_outputs, in_channels=voice.in_channels)
+    if network.num_axes != 1:
+        raise ConfigError(f"{name} takes no sounds; choose wavenet, or one like it")
     indices = np.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).round().astype(int)
     median = int(np.median([len(dataset[int(index)].samples) for index in indices]))
     crop = min(LONGEST_CROP, max(256, median))
