@@ -49,13 +49,14 @@ def whole(network, samples):
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 40_000])
 def test_labels_in_blocks_are_those_of_the_whole(size):
-    predictor, samples = predictor_of(small()), noise(40_000 if size > 7 else 300)
+    predictor, samples = predictor_of(small()), noise(40_000 if size > 7 else 90)
     blocks = np.split(samples, range(size, len(samples), size))
     found = np.concatenate(list(label_blocks(predictor.network, predictor.engine, blocks, device=CPU)))
     np.testing.assert_array_equal(found, whole(predictor.network, samples).argmax(0).numpy())
     assert len(np.unique(found)) == 3
 
 
+@pytest.mark.slow
 def test_a_long_sound_has_the_scores_that_it_has_at_once():
     predictor, samples = predictor_of(small()), noise(WHOLE_SAMPLES + 5)
     found = sound_scores(predictor.network, predictor.engine, samples, device=CPU)

@@ -25,6 +25,7 @@ LAYERS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 
 
 VARIANTS = {
+    "wavenet_undilated": "wavenet",
     "dilation7_kitti": "dilation8",
     "dilation8_camvid": "dilation8",
     "fcn16s": "fcn8s",
