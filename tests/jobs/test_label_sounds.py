@@ -85,21 +85,19 @@ def test_networks_for_images_are_refused(tracks):
         train(replace(tracks, network="compact"))
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--crf"], "the network is for sounds, which are seen once and whole; leave out crf"),
-        (["--flip"], "the network is for sounds"),
-        (["--engine", "openvino"], "OpenVINO computes images here, not volumes or sounds"),
-        (["--save-probabilities"], "a label track holds no probabilities"),
-    ],
-)
-def test_what_sounds_do_not_have_is_refused(tracks, tmp_path, capsys, options, words):
+def test_what_sounds_do_not_have_is_refused(tracks, tmp_path, capsys):
     train(replace(tracks, front_end=replace(STAGE, num_steps=1)))
-    checkpoint = str(tracks.output / "model.safetensors")
-    sound = str(tracks.data / "val/sounds/0.wav")
-    assert main(["predict", "--checkpoint", checkpoint, sound, "-o", str(tmp_path / "out"), *options]) == 1
-    assert words in capsys.readouterr().err
+    checkpoint, sound = str(tracks.output / "model.safetensors"), str(tracks.data / "val/sounds/0.wav")
+    arguments = ["predict", "--checkpoint", checkpoint, sound, "-o", str(tmp_path / "out")]
+    refusals = {
+        "--crf": "the network is for sounds, which are seen once and whole; leave out crf",
+        "--flip": "the network is for sounds",
+        "--engine=openvino": "OpenVINO computes images here, not volumes or sounds",
+        "--save-probabilities": "a label track holds no probabilities",
+    }
+    for option, words in refusals.items():
+        assert main([*arguments, option]) == 1
+        assert words in capsys.readouterr().err, option
 
 
 def test_a_stray_sound_makes_no_data_set_of_images_one_of_sounds(tiny_data):
