@@ -25,7 +25,7 @@ def check_recordings(
     Args:
         path: Folder of the data set.
         splits: Those to read; all unless given.
-        quick: Read only some sounds of each split.
+        quick: Read the headers of all sounds, and the samples of some of each split.
 
     Raises:
         DataError: If a split is not there, or conditions are found for some sounds only.

@@ -138,7 +138,7 @@ def _start_network(
         context_module=config.context_module,
         noise=config.noise,
     )
-    if (rate := sample_rate_of(train_set)) and isinstance(network.normalization, Companding):
+    if (rate := sound_rate_of(train_set)) and isinstance(network.normalization, Companding):
         network.use_normalization_(replace(network.normalization, sample_rate=rate))
     start = None
     if state is not None:
@@ -155,7 +155,7 @@ def _start_network(
     return network.to(memory_format=network.memory_format), start  # type: ignore[call-overload]
 
 
-def sample_rate_of(samples: AnySamples) -> int:
+def sound_rate_of(samples: AnySamples) -> int:
     """Hz of sounds; 0 of anything else."""
     if isinstance(samples, Recordings):
         return samples.voice.sample_rate
