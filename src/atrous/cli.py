@@ -20,33 +20,37 @@ from atrous.jobs.progress import drain, is_first_process
 
 LINE_EVERY = 30  # seconds, where a log takes the place of bars
 
-# verb: module in atrous.jobs, its config, what the verb does
+# verb: module, its config, what the verb does
 VERBS = {
-    "demo": ("demo", "DemoConfig", "the whole story on built-in data: train, evaluate, predict, a report"),
-    "check": ("check", "CheckConfig", "explain every mistake in a data set, before any training"),
-    "train": ("train", "TrainConfig", "train a network on a data set; picks a recipe unless given one"),
+    "demo": (
+        "jobs.demo",
+        "DemoConfig",
+        "the whole story on built-in data: train, evaluate, predict, a report",
+    ),
+    "check": ("jobs.check", "CheckConfig", "explain every mistake in a data set, before any training"),
+    "train": ("jobs.train", "TrainConfig", "train a network on a data set; picks a recipe unless given one"),
     "compare": (
-        "compare",
+        "jobs.compare",
         "CompareConfig",
         "train several networks under one budget: one table, one picture",
     ),
-    "evaluate": ("evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
-    "predict": ("predict", "PredictConfig", "label every pixel of images, GeoTIFFs and volumes"),
+    "evaluate": ("jobs.evaluate", "EvaluateConfig", "score a checkpoint on a data set"),
+    "predict": ("jobs.predict", "PredictConfig", "label every pixel of images, GeoTIFFs and volumes"),
     "refine": (
-        "refine",
+        "jobs.refine",
         "RefineConfig",
         "sharpen scores by a dense CRF, or find its settings on labeled images",
     ),
-    "analyze": ("analyze", "AnalyzeConfig", "compute receptive field, holes and cost of any network"),
-    "design": ("design", "DesignConfig", "find dilations without holes for a wanted receptive field"),
-    "dilate": ("dilate", "DilateConfig", "make a classifier dense at a smaller output stride, verified"),
+    "analyze": ("jobs.analyze", "AnalyzeConfig", "compute receptive field, holes and cost of any network"),
+    "design": ("jobs.design", "DesignConfig", "find dilations without holes for a wanted receptive field"),
+    "dilate": ("jobs.dilate", "DilateConfig", "make a classifier dense at a smaller output stride, verified"),
     "import": (
-        "import_weights",
+        "jobs.import_weights",
         "ImportConfig",
         "bring weights of Caffe, torchvision and Keras into one file",
     ),
-    "generate": ("generate", "GenerateConfig", "generate sound from a checkpoint, sample by sample"),
-    "models": ("models", "ModelsConfig", "list the catalog of networks"),
+    "generate": ("jobs.generate", "GenerateConfig", "generate sound from a checkpoint, sample by sample"),
+    "models": ("jobs.models", "ModelsConfig", "list the catalog of networks"),
 }
 
 
@@ -119,7 +123,7 @@ def _fail(message: str, *, code: int) -> int:
 def _run(verb: str, words: list[str]) -> int:
     """Parse, run the job under a progress bar, print its result."""
     module_name, config_name, what = VERBS[verb]
-    module = importlib.import_module(f"atrous.jobs.{module_name}")
+    module = importlib.import_module(f"atrous.{module_name}")
     description = f"{what[0].upper()}{what[1:]}."
     config, shown = _parse(
         getattr(module, config_name), words, prog=f"atrous {verb}", description=description
