@@ -49,6 +49,7 @@ VERBS = {
         "ImportConfig",
         "bring weights of Caffe, torchvision and Keras into one file",
     ),
+    "export": ("jobs.export", "ExportConfig", "write a network as ONNX, OpenVINO or a program, with proof"),
     "generate": ("jobs.generate", "GenerateConfig", "generate sound from a checkpoint, sample by sample"),
     "models": ("jobs.models", "ModelsConfig", "list the catalog of networks"),
 }

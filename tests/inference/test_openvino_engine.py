@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from atrous.errors import ConfigError
+from atrous.export.openvino_package import load_openvino
 from atrous.inference.engines import build_engine
 from atrous.inference.openvino_engine import OpenVINOEngine
-from atrous.inference.openvino_package import load_openvino
 from atrous.models.catalog import build_network
 from inference.networks import narrow_front_end
 from inference.pictures import write_images
@@ -145,7 +145,7 @@ def test_int8_refuses_a_folder_without_images(tmp_path):
 def test_openvino_and_nncf_are_imported_without_a_word_and_without_telemetry():
     pytest.importorskip("nncf", reason="needs the extra openvino")
     program = (
-        "import sys; from atrous.inference.openvino_package import load_nncf, load_openvino; "
+        "import sys; from atrous.export.openvino_package import load_nncf, load_openvino; "
         "load_openvino(); load_nncf(); assert 'openvino_telemetry' not in sys.modules"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

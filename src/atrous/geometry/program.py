@@ -20,7 +20,7 @@ def export_program(network: nn.Module, example: Tensor) -> torch.export.Exported
     Raises:
         GeometryError: If the exporter or the module's own forward stops.
     """
-    with evaluating(network), _quiet():
+    with evaluating(network), quietly_exported():
         try:
             return torch.export.export(network, (example,), strict=False)
         except Exception as error:  # a forward is foreign code: it may raise anything
@@ -81,7 +81,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly_exported() -> Iterator[None]:
     """Without PyTorch's own account of an operator that failed; the error says the same, shorter."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     was_disabled, logger.disabled = logger.disabled, True

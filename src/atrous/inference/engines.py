@@ -9,6 +9,7 @@ import torch
 from atrous.inference.calibration import Calibration
 from atrous.inference.engine import Engine, TorchEngine
 from atrous.inference.engine_choice import EngineName, EnginePrecision, Facts, choose
+from atrous.inference.exported import ExportedNetwork, exported_engine
 from atrous.inference.machine import fast_in_bfloat16, pick_device
 from atrous.inference.model_cache import ModelCache, user_cache_folder
 from atrous.inference.prepared import prepared
@@ -33,7 +34,7 @@ def build_engine(
     their margin; its `description` is the line to show.
 
     Args:
-        network: It is not changed, but for being moved to the device.
+        network: It is not changed, but for being moved to the device. An exported file has its own engine.
         engine: "auto" takes OpenVINO where that pays, see `engine_choice.choose`.
         precision: "auto" is bfloat16 where the device computes in it. "float32" with engine "auto" or "torch"
             is bit for bit what the network itself says.
@@ -45,6 +46,10 @@ def build_engine(
     Raises:
         ConfigError: If the engine or precision cannot be had here, or the calibration holds no image.
     """
+    if isinstance(network, ExportedNetwork):
+        return exported_engine(
+            network, engine=engine, precision=precision, has_calibration=calibration is not None
+        )
     device = pick_device(device) if isinstance(device, str) else device
     facts = facts_of(device, sizes_repeat=sizes_repeat, has_calibration=calibration is not None)
     choice = choose(engine, precision, facts)

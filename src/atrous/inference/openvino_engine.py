@@ -12,11 +12,11 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from atrous.errors import ConfigError
+from atrous.export.openvino_package import load_openvino, openvino_core, quietly
 from atrous.geometry.program import export_program
 from atrous.inference.calibration import Agreement, Calibration
 from atrous.inference.engine import Engine
 from atrous.inference.model_cache import ModelCache, program_digest
-from atrous.inference.openvino_package import load_openvino, openvino_core, quietly
 from atrous.inference.quantize import compare_labels, quantize
 from atrous.models.contract import DenseNetwork
 

@@ -11,11 +11,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from atrous.checkpoint import load_checkpoint
 from atrous.crf.rnn import CRFRNN
-from atrous.crf.stored import CRF, crf_of, refined
+from atrous.crf.stored import CRF, refined
 from atrous.data.labels import LabelSet
-from atrous.data.meaning import Meaning, meaning_of
+from atrous.data.meaning import Meaning
 from atrous.data.quantity import Quantity
 from atrous.data.voice import Voice
 from atrous.errors import ConfigError, GeometryError
@@ -30,9 +29,9 @@ from atrous.inference.prediction import Prediction
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.inference.seen_as import seen_as
 from atrous.inference.sound_prediction import sound_scores
+from atrous.inference.stored import load_stored
 from atrous.inference.views import Views
 from atrous.inference.volume_prediction import refuse_image_ways, volume_scores, whole_scores
-from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
 from atrous.ops.resample import upsample_logits
 from atrous.ops.upsample_labels import LabelUpsampler
@@ -44,7 +43,7 @@ class Predictor:
     """A network ready for images of any size.
 
     Args:
-        network: A checkpoint's path, or a network.
+        network: The path of a checkpoint, or of an .onnx or .xml that `atrous export` wrote; or a network.
         label_set: Names and colors of classes, or the quantity of a regression; from the checkpoint unless
             given.
         device: "auto" takes a GPU where there is one.
@@ -81,10 +80,9 @@ class Predictor:
     ) -> None:
         stored = None
         if isinstance(network, (str, Path)):
-            checkpoint = load_checkpoint(Path(network))
-            label_set = label_set or meaning_of(checkpoint.labels)
-            network = network_of(checkpoint, source=str(network))
-            stored = crf_of(checkpoint, num_classes=network.num_classes) if crf == "stored" else None
+            found = load_stored(Path(network))
+            label_set, network = label_set or found.meaning, found.network
+            stored = found.crf() if crf == "stored" else None
         self.device = pick_device(device)
         self.crf = stored if crf == "stored" else crf
         if not isinstance(self.crf, CRF | None):
@@ -116,9 +114,7 @@ class Predictor:
     def engine(self) -> Engine:
         """What computes, made when it is first needed."""
         if self._engine is None:
-            self._engine = build_engine(
-                self.network, engine="torch", precision=self.precision, device=self.device
-            )
+            self._engine = build_engine(self.network, precision=self.precision, device=self.device)
         return self._engine
 
     @engine.setter

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from atrous.export.openvino_package import load_nncf
 from atrous.geometry.program import evaluating
 from atrous.inference.calibration import Agreement, Calibration, read_as_seen_by
-from atrous.inference.openvino_package import load_nncf
 from atrous.models.contract import DenseNetwork
 
 

@@ -27,11 +27,10 @@ def note_on(checkpoint: Path, inference: InferenceSettings, **more: Any) -> str:
     Raises:
         CheckpointError: If the checkpoint cannot be read.
     """
-    from atrous.checkpoint import load_header
+    from atrous.inference.stored import stored_labels, weight_files
 
-    load_header(checkpoint)  # refuses what is no checkpoint
-    with checkpoint.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    stored_labels(checkpoint)  # refuses what is no checkpoint
+    digest = _digest(weight_files(checkpoint))
     settings = {name: value for name, value in asdict(inference).items() if name not in SAME_LABELS}
     return json.dumps({"checkpoint": digest, **settings, **more}, default=str)
 
@@ -42,10 +41,19 @@ def stored_quantity(checkpoint: Path) -> Quantity | None:
     Raises:
         CheckpointError: If the checkpoint cannot be read, or measures what this version does not know.
     """
-    from atrous.checkpoint import load_header
+    from atrous.inference.stored import stored_labels
 
-    labels = load_header(checkpoint).get("labels")
-    return quantity_of(labels) if isinstance(labels, dict) and "quantity" in labels else None
+    labels = stored_labels(checkpoint)
+    return quantity_of(labels) if "quantity" in labels else None
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Of the contents of a checkpoint, or of a graph and its weights."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest()[:16])
+    return "+".join(digests)
 
 
 def done_before(

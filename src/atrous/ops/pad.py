@@ -69,7 +69,8 @@ def pad_reflect(
 def _fold(positions: Int64[Tensor, " n"], size: int) -> Int64[Tensor, " n"]:
     """Triangle wave of period 2 (size - 1): 0 up to size - 1 and down again."""
     last = size - 1
-    return last - (positions % max(2 * last, 1) - last).abs()
+    period = positions.new_full((), 2 * last).clamp(min=1)  # as a tensor: few runtimes divide by a size
+    return last - (positions % period - last).abs()
 
 
 def _refuse_empty(size: int) -> None:

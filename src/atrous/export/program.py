@@ -1,0 +1,55 @@
+"""The program of a network that takes any height and width, and torch's own file of it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from atrous.errors import CheckpointError, GeometryError
+from atrous.export.card import KEY, Card
+from atrous.geometry.program import evaluating, quietly_exported
+
+AXES = {1: ("samples",), 2: ("height", "width"), 3: ("x", "y", "z")}
+
+
+def dynamic_program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+    """The exported program of a module, with the batch and all spatial axes dynamic.
+
+    Args:
+        network: In evaluation mode it takes the example.
+        example: A batch of two (2, c, *spatial), so that no size is taken for a constant.
+
+    Raises:
+        GeometryError: If a size must be known to export it.
+    """
+    sides = dict.fromkeys((0, *range(2, example.ndim)), Dim.DYNAMIC)
+    with evaluating(network), quietly_exported():
+        try:
+            return torch.export.export(network, (example,), dynamic_shapes=(sides,), strict=False)
+        except Exception as error:  # a forward is foreign code: it may raise anything
+            reason = " ".join(str(error).split())[:300]
+            raise GeometryError(
+                f"the network cannot be exported for any height and width: {reason}; let no value of a "
+                "tensor and no comparison of sizes decide what is computed"
+            ) from error
+
+
+def write_program(program: torch.export.ExportedProgram, card: Card, path: Path) -> None:
+    """Write the file that `torch.export.load` reads, the card beside the graph."""
+    torch.export.save(program, path, extra_files={f"{KEY}.json": card.to_json()})
+
+
+def load_program(path: Path) -> tuple[nn.Module, Card]:
+    """What `write_program` wrote, ready to be called, and its card.
+
+    Raises:
+        CheckpointError: If the file was not written by `atrous export`.
+    """
+    extra: dict[str, Any] = {f"{KEY}.json": ""}
+    program = torch.export.load(path, extra_files=extra)
+    text = extra[f"{KEY}.json"]
+    if not text:
+        raise CheckpointError(f"{path} was not written by atrous export; export it anew")
+    return program.module(), Card.from_json(text, source=str(path))
