@@ -127,6 +127,7 @@ class TiledImage:
         network: What the engine computes, on the processor.
         engine: From normalized images to logits.
         size: Height and width of the images in pixels, without the margin.
+        twin: A network without weights that stands for one that cannot be traced; it has no stages then.
 
     Attributes:
         size: As given.
@@ -135,15 +136,25 @@ class TiledImage:
         GeometryError: If an operator of the network sees the whole image.
     """
 
-    def __init__(self, network: DenseNetwork, engine: Engine, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        network: DenseNetwork,
+        engine: Engine,
+        size: tuple[int, int],
+        *,
+        twin: DenseNetwork | None = None,
+    ) -> None:
         self.size = size
         self._rows = Margined(network, size, torch.device("cpu"))
+        traced = network if twin is None else twin
         side = EXAMPLE_SIDE + 2 * network.margin
+        device = next(traced.parameters()).device
         self._tiles = Tiles(
-            network,
-            torch.zeros(1, network.num_channels, side, side),
+            traced,
+            torch.zeros(1, network.num_channels, side, side, device=device),
             memory_budget=TILE_MEMORY,
-            build=lambda part: engine if part is network else engine.of(part),
+            build=lambda part: engine if part is traced else engine.of(part),
+            staged=twin is None,
         )
 
     def cells(self, read: ReadRows, *, first: int = 0) -> Iterator[Float32[Tensor, "k rows x"]]:

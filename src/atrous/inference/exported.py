@@ -16,6 +16,7 @@ from atrous.export.openvino import OpenVINOFile
 from atrous.inference.engine import Engine
 from atrous.inference.engine_choice import EngineName, EnginePrecision
 from atrous.inference.machine import fast_in_bfloat16
+from atrous.models.catalog import build_network
 from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization, normalization_of
 
 ENDINGS = (".onnx", ".xml")
@@ -68,6 +69,11 @@ class ExportedNetwork(DenseNetwork):
         self.normalization = plain if raw else normalization_of(self.card.normalization)
 
     @property
+    def has_scores(self) -> bool:
+        """Whether it says more than labels, so that a CRF or several views can be applied."""
+        return self.card.ends.result != "labels"
+
+    @property
     def description(self) -> str:
         """What computes, in one line."""
         return f"{self._file.description}, {self.path.name}"
@@ -103,6 +109,28 @@ class ExportedNetwork(DenseNetwork):
                 return given.log()
             case _:
                 return given
+
+    def twin(self) -> DenseNetwork:
+        """The network of the catalog that the file was made of, without weights: for its geometry.
+
+        Raises:
+            GeometryError: If the file's answers depend on where its input ends in more than the network's do,
+                or this catalog has no such network.
+        """
+        ends = self.card.ends
+        if ends.result != "logits" or (ends.raw and self.card.geometry.margin):
+            raise GeometryError(
+                f"{self.path.name} interpolates or reflects inside and takes whole images only; for parts of "
+                "one export it without --raw and with --result logits"
+            )
+        try:
+            with torch.device("meta"):
+                return build_network(self.card.network, **self.card.arguments).eval()
+        except (ConfigError, TypeError, NotImplementedError, RuntimeError) as error:
+            raise GeometryError(
+                f'{self.path.name} is of "{self.card.network}", whose geometry is not known here ({error}); '
+                "take its checkpoint"
+            ) from error
 
     def class_layers(self) -> Sequence[str]:
         """None: a file has no parameters here."""
@@ -140,6 +168,18 @@ class ExportedEngine(Engine):
             GeometryError: Always.
         """
         raise GeometryError(f"{self.network.path.name} computes all of {part}, no part of it")
+
+
+def refuse_labels_only(network: DenseNetwork, *, what: str) -> None:
+    """Nothing, unless the network is a file that gives labels and no scores.
+
+    Raises:
+        ConfigError: If it is; `what` needs scores.
+    """
+    if isinstance(network, ExportedNetwork) and not network.has_scores:
+        raise ConfigError(
+            f"{network.path.name} gives labels, and {what} needs scores; export it with --result logits"
+        )
 
 
 def exported_engine(

@@ -22,6 +22,7 @@ from atrous.geometry.program import evaluating
 from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
 from atrous.inference.engine import Engine, TorchEngine, refuse_not_finite
 from atrous.inference.engines import build_engine
+from atrous.inference.exported import ExportedNetwork, refuse_labels_only
 from atrous.inference.machine import Precision, pick_device
 from atrous.inference.margin import Margined, ReadRows
 from atrous.inference.picture import Picture, to_picture
@@ -104,6 +105,8 @@ class Predictor:
                 "give as many names as classes"
             )
         refuse_protocol(protocol, network, views=views)
+        if self.needs_whole:
+            refuse_labels_only(network, what="a CRF, scale or flip")
         refuse_image_ways(network, views=views, protocol=protocol, has_crf=self.crf is not None)
         if self.quantity is not None and self.needs_whole:
             raise ConfigError(
@@ -240,7 +243,9 @@ class Predictor:
             if isinstance(engine, TorchEngine):
                 self._last_parts = Bands(self.network, engine.network, size, device=self.device)
             else:
-                self._last_parts = TiledImage(self.network, engine, size)
+                network = self.network
+                twin = network.twin() if isinstance(network, ExportedNetwork) else None
+                self._last_parts = TiledImage(network, engine, size, twin=twin)
         return self._last_parts
 
     def _with_margin(self, image: Picture) -> Float[Tensor, "1 c y x"]:

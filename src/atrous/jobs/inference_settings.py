@@ -68,6 +68,7 @@ class InferenceSettings:
         """
         from atrous.crf.dense_crf import DenseCRF
         from atrous.inference.engines import build_engine
+        from atrous.inference.exported import refuse_labels_only
         from atrous.inference.predictor import Predictor
         from atrous.inference.volume_prediction import refuse_image_ways
 
@@ -95,5 +96,6 @@ class InferenceSettings:
                 f"a CRF refines classes, and {predictor.quantity.kind} has none; leave out --crf"
             )
         if self.crf and predictor.crf is None:
+            refuse_labels_only(predictor.network, what="a CRF")
             predictor.crf = DenseCRF()
         return predictor

@@ -18,7 +18,7 @@ from atrous.inference.work import Outcome, Part, Work
 from atrous.jobs.crf_settings import settings_of
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.interrupt import Wish, listen
-from atrous.jobs.predict_kinds import refuse_for_sounds, sizes_repeat, works_on
+from atrous.jobs.predict_kinds import refuse_impossible, sizes_repeat, works_on
 from atrous.jobs.predict_plan import plan_outputs
 from atrous.jobs.predict_result import Failures, PredictResult
 from atrous.jobs.predict_resume import done_before, note_on, stored_quantity
@@ -118,8 +118,7 @@ def run(config: PredictConfig) -> Job[PredictResult]:
         _sweep(todo)
     here = config.inference if config.distribute == "no" else replace(config.inference, device="cpu")
     predictor = here.predictor(config.checkpoint, sizes_repeat=sizes_repeat(todo))  # refuses the impossible
-    if predictor.network.num_axes == 1:
-        refuse_for_sounds(predictor, config)
+    refuse_impossible(predictor, config)
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     failures, num_over = Failures(output), len(done)
     told, part = "", None

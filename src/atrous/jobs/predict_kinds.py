@@ -75,14 +75,20 @@ def works_on(
     return list(works)
 
 
-def refuse_for_sounds(predictor: "Predictor", config: "PredictConfig") -> None:
-    """Nothing, if a network for sounds is asked for what it can give.
+def refuse_impossible(predictor: "Predictor", config: "PredictConfig") -> None:
+    """Nothing, if the network is asked for what it can give.
 
     Raises:
-        ConfigError: If it generates sounds, or probabilities are wanted.
+        ConfigError: If it generates sounds, or probabilities are wanted of a network for sounds, or of an
+            exported file that gives labels.
     """
     from atrous.data.voice import Voice  # loads torch
+    from atrous.inference.exported import refuse_labels_only
 
+    if config.save_probabilities:
+        refuse_labels_only(predictor.network, what="--save-probabilities")
+    if predictor.network.num_axes != 1:
+        return
     if isinstance(predictor.meaning, Voice):
         raise ConfigError("the network generates sounds and labels none; see atrous generate")
     if config.save_probabilities:
