@@ -85,7 +85,7 @@ class Card:
                 ends=Ends(**stored["ends"]),
                 crf_tensors=_tensors(stored["crf_tensors"]),
             )
-        except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from atrous.ops.length import Length
+
 
 class BinMeans(nn.Module):
     """What `nn.AdaptiveAvgPool2d` computes.
@@ -26,7 +28,7 @@ class BinMeans(nn.Module):
         return rows @ features @ columns.T
 
 
-def _shares(bins: int, side: int, like: Tensor) -> Float[Tensor, "bins side"]:
+def _shares(bins: int, side: Length, like: Tensor) -> Float[Tensor, "bins side"]:
     """Weight of each cell in each bin."""
     number = torch.arange(bins, device=like.device)[:, None]
     cell = torch.arange(side, device=like.device)

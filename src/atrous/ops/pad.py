@@ -11,6 +11,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from atrous.errors import ShapeError
+from atrous.ops.length import Length
 
 
 def reflected_index(start: int, stop: int, size: int) -> Int64[np.ndarray, " n"]:
@@ -66,13 +67,13 @@ def pad_reflect(
     return padded
 
 
-def _fold(positions: Int64[Tensor, " n"], size: int) -> Int64[Tensor, " n"]:
+def _fold(positions: Int64[Tensor, " n"], size: Length) -> Int64[Tensor, " n"]:
     """Triangle wave of period 2 (size - 1): 0 up to size - 1 and down again."""
     last = size - 1
     period = positions.new_full((), 2 * last).clamp(min=1)  # as a tensor: few runtimes divide by a size
     return last - (positions % period - last).abs()
 
 
-def _refuse_empty(size: int) -> None:
+def _refuse_empty(size: Length) -> None:
     if size < 1:
         raise ShapeError(f"an axis of size {size} has nothing to reflect; give at least one pixel")

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from atrous.errors import ConfigError, ShapeError
+from atrous.ops.length import Length
 
 _PerAxis = int | float | Sequence[int | float]
 
@@ -17,8 +18,8 @@ _PerAxis = int | float | Sequence[int | float]
 class _Axis:
     """One spatial axis: how many cells become how many pixels, and where the cells sit."""
 
-    num_cells: int
-    num_pixels: int
+    num_cells: Length
+    num_pixels: Length
     stride: int | float
     center: int | float
 
@@ -34,7 +35,7 @@ _SOURCES: dict[str, Callable[[Tensor, _Axis], Tensor]] = {
 
 def upsample_logits(
     logits: Float[Tensor, "b k *cells"],
-    size: Sequence[int],
+    size: Sequence[Length],
     *,
     stride: _PerAxis,
     center: _PerAxis,
@@ -95,7 +96,7 @@ def _cells_read(axis: _Axis, mode: str, like: Tensor) -> Tensor:
     return _SOURCES[mode](pixel, axis).clamp(0, axis.num_cells - 1)
 
 
-def _axes(logits: Tensor, size: Sequence[int], stride: _PerAxis, center: _PerAxis) -> list[_Axis]:
+def _axes(logits: Tensor, size: Sequence[Length], stride: _PerAxis, center: _PerAxis) -> list[_Axis]:
     """The spatial axes of the logits, validated."""
     cells = logits.shape[2:]
     strides = stride if isinstance(stride, Sequence) else [stride] * len(cells)

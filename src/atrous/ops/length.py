@@ -1,0 +1,5 @@
+"""The length of an axis: a number, or a symbol while a network is exported for any size."""
+
+import torch
+
+Length = int | torch.SymInt
