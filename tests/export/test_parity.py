@@ -3,14 +3,15 @@ import math
 import pytest
 import torch
 
+from atrous.export.deployed import Result
 from atrous.export.parity import Compared, Parity, compare
 
 
-def compared(change, *, result="logits", has_classes=True):
+def compared(change, *, result: Result = "logits", has_classes=True):
     scores = torch.tensor([[[[1.0, -2.0, 3.0, 4.0]], [[2.0, -3.0, 1.0, 1.0]]]])  # (1, 2, 1, 4)
     truth = scores.argmax(1).to(torch.uint8) if result == "labels" else scores
     inputs = [("one", truth)]
-    return list(compare(lambda x: x, change, inputs, result=result, has_classes=has_classes))[0]
+    return next(compare(lambda x: x, change, inputs, result=result, has_classes=has_classes))
 
 
 def test_difference_is_a_share_of_the_largest_value():

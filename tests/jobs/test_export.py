@@ -85,7 +85,7 @@ def test_metadata_tell_other_programs_what_they_need(exported):
 
 
 def test_what_differs_too_much_leaves_only_its_report(exported, tmp_path):
-    with pytest.raises(SurgeryError, match="largest difference .* Nothing was written but"):
+    with pytest.raises(SurgeryError, match=r"largest difference .* Nothing was written but"):
         exported(tolerance=0.0)
     assert not (tmp_path / "x.onnx").exists()
     report = json.loads((tmp_path / "x.onnx.parity.json").read_text())
@@ -94,7 +94,7 @@ def test_what_differs_too_much_leaves_only_its_report(exported, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_int8_agrees_and_is_another_file(exported, tiny_data, tiny_checkpoint):
+def test_int8_agrees_and_is_another_file(exported, tiny_data):
     calibration = tiny_data / "train" / "images"
     result = exported(format="openvino", precision="int8", calibration=calibration, least_agreement=0.5)
     assert result.parity.agreement is not None
@@ -147,7 +147,7 @@ def test_command_line_predicts_from_a_file(exported, tiny_data, tmp_path, capsys
     assert "gives labels, and a CRF needs scores" in capsys.readouterr().err
 
 
-def test_files_are_not_replaced_unless_told(exported, tiny_checkpoint, tmp_path):
+def test_files_are_not_replaced_unless_told(exported):
     first = exported()
     with pytest.raises(OutputError, match="add --overwrite"):
         exported()
