@@ -1,4 +1,4 @@
-"""What the pages take for granted: DATA, photos, a photo, a trained network; once a session, copied for each page."""
+"""What the pages take for granted: DATA, photos, a network; made once a session, copied for each page."""
 
 import shutil
 from pathlib import Path

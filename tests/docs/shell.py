@@ -17,7 +17,7 @@ OUTPUT = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def run_shell(block: Block, folder: Path) -> None:
-    """Run the lines of a bash block, or the commands of a console block, whose output must be what is shown."""
+    """Run a bash block, or the commands of a console block, which must print what is shown."""
     code = int(block.reason) if block.mark == "exits with" else 0
     if block.language == "console":
         for command, shown in _sessions(block.text):
@@ -53,7 +53,9 @@ def _run(command: str, folder: Path, block: Block, *, code: int) -> str:
     printed, said = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
         found = main(shlex.split(command, comments=True)[1:])
-    assert found == code, f"{block.place}: {command}: exit code {found}\n{said.getvalue()}{printed.getvalue()}"
+    assert found == code, (
+        f"{block.place}: {command}: exit code {found}\n{said.getvalue()}{printed.getvalue()}"
+    )
     return printed.getvalue()
 
 

@@ -1,0 +1,58 @@
+"""What pages point to is there: files and headings, tests that are named, figures that are quoted."""
+
+import json
+import re
+
+import pytest
+
+from docs.blocks import BLOCK, PAGES, ROOT, name_of
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+OUTSIDE = ("http://", "https://")
+
+
+def anchors(text):
+    """Of the headings of a page, as GitHub and mkdocs make them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_links_lead_somewhere(page):
+    made = {
+        ROOT / f"docs/{name}" for name in ("commands.md", "changelog.md", "contributing.md")
+    }  # on the site
+    words = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for link in LINK.findall(words):
+        if link.startswith(OUTSIDE):
+            assert re.fullmatch(r"https?://[\w.-]+\.\w+(/\S*)?", link), f"{page.name}: {link}"
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target in made or target.exists(), f"{page.name} links to {link}"
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{page.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tests_and_files_that_a_page_names_exist(page):
+    text = page.read_text(encoding="utf-8").replace("\ntest_", "test_")
+    for path, name in re.findall(r"((?:tests|examples|benchmarks|recipes)/[\w/]+\.\w+)(?:::(\w+))?", text):
+        assert (ROOT / path).is_file(), f"{page.name} names {path}"
+        if name:
+            assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{page.name} names {name}"
+
+
+def test_figures_of_the_zoo_are_those_of_its_table():
+    zoo = json.loads((ROOT / "docs/zoo.json").read_text(encoding="utf-8"))
+    verified = sum(isinstance(network["8"], float) for network in zoo.values())
+    own = [network["own"] for network in zoo.values()]
+    refused, same = own.count("refuses"), sum(str(one).startswith("stays") for one in own)
+    dense = len(zoo) - refused - same
+    readme, peers = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/peers.md"))
+    assert f"{verified} of {len(zoo)} classifiers of torchvision and timm" in readme
+    assert f"own switches manage {dense} " in " ".join(readme.split())
+    words = " ".join(peers.split())
+    assert f"of the {len(zoo)} classifiers of both" in words
+    assert f"make {dense} dense at stride 8, refuse {refused}, and change nothing in {same}" in words
+    assert f"`atrous.dilate` makes {verified} dense" in words
