@@ -43,6 +43,14 @@ def test_tests_and_files_that_a_page_names_exist(page):
             assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{page.name} names {name}"
 
 
+def test_tests_that_are_called_by_name_exist():
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    written = set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))}
+    assert len(named) > 30
+    assert named <= written
+
+
 def test_figures_of_the_zoo_are_those_of_its_table():
     zoo = json.loads((ROOT / "docs/zoo.json").read_text(encoding="utf-8"))
     verified = sum(isinstance(network["8"], float) for network in zoo.values())
