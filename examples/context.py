@@ -9,17 +9,17 @@ Where there is no demo in that folder, it is run first, which takes about a minu
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 
 from atrous import Predictor
 from atrous.data.labels import IGNORE
 from atrous.data.scenes import Scenes
-from atrous.figures.canvas import INK, to_png
+from atrous.figures.canvas import DOTS_PER_INCH, INK
 from atrous.figures.overlay import overlay
 from atrous.jobs.demo import DemoConfig
 from atrous.jobs.demo import run as run_demo
@@ -38,17 +38,16 @@ def paint(image: np.ndarray, label_map: np.ndarray) -> np.ndarray:
     )
 
 
-def draw(demo: Path) -> Figure:
+def draw(predictors: Mapping[str, Predictor]) -> Figure:
     """A row a scene: image, truth, and each network's labels."""
     scenes = Scenes("test")
-    predictors = {title: Predictor(demo / f"{name}.safetensors") for title, name in NETWORKS.items()}
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     for row, index in zip(figure.subplots(len(SHOWN), 4), SHOWN, strict=True):
         sample = scenes[index]
         pictures = {"image": sample.image, "classes": paint(sample.image, sample.labels)}
         pictures |= {
-            title: paint(sample.image, predictor(sample.image).label_map)
-            for title, predictor in predictors.items()
+            title: paint(sample.image, predictors[name](sample.image).label_map)
+            for title, name in NETWORKS.items()
         }
         for axes, (title, picture) in zip(row, pictures.items(), strict=True):
             axes.imshow(picture)
@@ -64,6 +63,14 @@ def draw(demo: Path) -> Figure:
     return figure
 
 
+def find_demo(folder: Path, *, num_steps: int = DemoConfig.num_steps) -> dict[str, Predictor]:
+    """Its networks by the names of their files; it is run where they are not there."""
+    paths = {name: folder / f"{name}.safetensors" for name in NETWORKS.values()}
+    if not all(path.exists() for path in paths.values()):
+        print(drain(run_demo(DemoConfig(output=folder, num_steps=num_steps))).to_table())
+    return {name: Predictor(path) for name, path in paths.items()}
+
+
 def main() -> None:
     """Run the demo if it is not there, and draw."""
     parser = argparse.ArgumentParser(description="What context is for.")
@@ -71,13 +78,10 @@ def main() -> None:
     parser.add_argument("--num-steps", type=int, default=DemoConfig.num_steps)
     parser.add_argument("--output", type=Path, default=Path("runs/context"))
     arguments = parser.parse_args()
-    if not all((arguments.demo / f"{name}.safetensors").exists() for name in NETWORKS.values()):
-        print(drain(run_demo(DemoConfig(output=arguments.demo, num_steps=arguments.num_steps))).to_table())
+    figure = draw(find_demo(arguments.demo, num_steps=arguments.num_steps))
     arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "context.png").write_bytes(to_png(draw(arguments.demo)))
-    with Image.open(arguments.output / "context.png") as picture:
-        picture.convert("RGB").save(arguments.output / "context.jpg", quality=QUALITY)
-    (arguments.output / "context.png").unlink()
+    path = arguments.output / "context.jpg"
+    figure.savefig(path, dpi=DOTS_PER_INCH, pil_kwargs={"quality": QUALITY})
     print(f"pictures: {arguments.output}")
 
 

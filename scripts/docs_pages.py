@@ -39,10 +39,10 @@ def describe_commands() -> str:
     """A chapter a verb: what `atrous VERB --help` prints."""
     chapters = [
         "# Commands",
-        "What `atrous VERB --help` prints, for every verb. Each takes `--json`, which prints the result as one "
-        "JSON object and nothing else, and `--debug`, which shows the traceback of an error. The exit code is 0 "
-        "if all is done, 1 after an error or where a mistake was found, 2 if the command was not understood, "
-        "130 after Ctrl-C.",
+        "What `atrous VERB --help` prints, for every verb. Each takes `--json`, which prints the result as "
+        "one JSON object and nothing else, and `--debug`, which shows the traceback of an error. The exit "
+        "code is 0 if all is done, 1 after an error or where a mistake was found, 2 if the command was not "
+        "understood, 130 after Ctrl-C.",
     ]
     for verb, (_, _, what) in VERBS.items():
         chapters += [f"## atrous {verb}", f"{what[0].upper()}{what[1:]}.", f"```text\n{help_of(verb)}\n```"]
