@@ -16,6 +16,7 @@ from atrous.data.open import open_dataset
 from atrous.data.recordings import open_recordings
 from atrous.data.scenes import Scenes
 from atrous.data.sound import write_sound
+from atrous.layers.init import he_normal_
 from atrous.models.catalog import build_network, to_checkpoint
 
 ROOT = Path(__file__).parent.parent
@@ -90,10 +91,9 @@ def demo(tmp_path):
     torch.manual_seed(0)
     for file, name in (("front_end", "compact"), ("with_context", "compact_context")):
         network = build_network(name, num_classes=scenes.label_set.num_classes)
-        for (
-            parameter
-        ) in network.parameters():  # a context module starts as the identity, which sees no context
-            torch.nn.init.normal_(parameter, std=0.1)
+        for layer in network.modules():  # a context module starts as the identity, which sees no context
+            if isinstance(layer, torch.nn.Conv2d):
+                he_normal_(layer)
         checkpoint = to_checkpoint(network, name=name, labels=scenes.label_set.to_dict(), progress={})
         save_checkpoint(folder / f"{file}.safetensors", checkpoint)
     return folder

@@ -16,7 +16,7 @@ from docs.blocks import ROOT
 
 LABELS = LabelSet(("road", "car", "tree"), ((128, 64, 128), (64, 0, 128), (0, 128, 0)))
 SIDES = (48, 64)  # height and width in px
-NUM_IMAGES = {"train": 6, "val": 3}
+NUM_IMAGES = {"train": 4, "val": 2}
 
 
 def draw_street(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
