@@ -5,10 +5,15 @@ import re
 
 import pytest
 
+import atrous
 from docs.blocks import BLOCK, PAGES, ROOT, name_of
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 OUTSIDE = ("http://", "https://")
+
+
+def texts(*names):
+    return [(ROOT / name).read_text(encoding="utf-8") for name in names]
 
 
 def anchors(text):
@@ -57,10 +62,26 @@ def test_figures_of_the_zoo_are_those_of_its_table():
     own = [network["own"] for network in zoo.values()]
     refused, same = own.count("refuses"), sum(str(one).startswith("stays") for one in own)
     dense = len(zoo) - refused - same
-    readme, peers = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/peers.md"))
+    other = sum(
+        isinstance(network["own"], list) and network["own"] != network["field"] for network in zoo.values()
+    )
+    readme, peers = (" ".join(text.split()) for text in texts("README.md", "docs/peers.md"))
     assert f"{verified} of {len(zoo)} classifiers of torchvision and timm" in readme
-    assert f"own switches manage {dense} " in " ".join(readme.split())
-    words = " ".join(peers.split())
-    assert f"of the {len(zoo)} classifiers of both" in words
-    assert f"make {dense} dense at stride 8, refuse {refused}, and change nothing in {same}" in words
-    assert f"`atrous.dilate` makes {verified} dense" in words
+    assert f"own switches manage {dense}, {other} of these with another field" in readme
+    assert f"of the {len(zoo)} classifiers of both" in peers
+    assert f"make {dense} dense at stride 8 ({other} of these with another receptive field)" in peers
+    assert f"refuse {refused}, and change nothing in {same}; `atrous.dilate` makes {verified} dense" in peers
+
+
+def test_readme_and_its_page_say_the_same_of_peers():
+    rows = [
+        [line for line in text.splitlines() if line.startswith("| ")]
+        for text in texts("README.md", "docs/peers.md")
+    ]
+    assert rows[1]
+    assert set(rows[1]) <= set(rows[0])
+
+
+def test_the_citation_is_of_this_version():
+    (citation,) = texts("CITATION.cff")
+    assert f"version: {atrous.__version__}\n" in citation

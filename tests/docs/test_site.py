@@ -12,6 +12,7 @@ import pytest
 import atrous
 import atrous.crf
 from atrous.cli import VERBS
+from atrous.models.catalog import CATALOG
 from docs.blocks import ROOT
 
 DOCS = ROOT / "docs"
@@ -62,6 +63,12 @@ def test_every_public_name_is_described():
     }
     public = {f"atrous.{name}" for name in atrous.__all__} - {"atrous.AtrousError"}
     assert described == public | {f"atrous.crf.{name}" for name in atrous.crf.__all__} | {"atrous.errors"}
+
+
+def test_every_network_is_named():
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    assert not [name for name in CATALOG if f"`{name}`" not in text]
+    assert f"**{len(CATALOG)} networks** by one contract" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_page_is_in_the_navigation():
