@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 
 import pytest
 
@@ -85,3 +86,12 @@ def test_readme_and_its_page_say_the_same_of_peers():
 def test_the_citation_is_of_this_version():
     (citation,) = texts("CITATION.cff")
     assert f"version: {atrous.__version__}\n" in citation
+
+
+def test_floors_are_drawn_as_they_are_held():
+    settings, architecture = texts("pyproject.toml", "docs/architecture.md")
+    (contract,) = tomllib.loads(settings)["tool"]["importlinter"]["contracts"]
+    drawing = architecture.partition("```text\n")[2].partition("```")[0]
+    drawn = [frozenset(re.split(r" \| ", re.split(r" {2,}", line)[0])) for line in drawing.splitlines()]
+    held = [frozenset(layer.split(" | ")) for layer in contract["layers"]]
+    assert [floor for floor in drawn if floor in held] == held
