@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test zoo reference check install clean
+.PHONY: demo test docs zoo reference check install clean
 
 demo: install
 	$(BIN)/atrous demo
@@ -17,6 +17,9 @@ zoo: install
 reference: install
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pydensecrf2
 
+docs: install
+	PATH="$(abspath $(BIN)):$$PATH" scripts/docs build
+
 check: install
 	PATH="$(abspath $(BIN)):$$PATH" scripts/check
 
@@ -28,4 +31,4 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .zoo runs build dist
+	rm -rf $(VENV) .zoo runs build dist site

@@ -95,7 +95,7 @@ _MARKS = {
 """Folders that show which data set is meant where not all of it is there, and how to complete it."""
 
 
-def open_dataset(path: Path, split: str) -> Samples:
+def open_dataset(path: Path | str, split: str) -> Samples:
     """A split of the data set at a path, whatever its layout, or of `builtin:scenes` or `builtin:cues-40`.
 
     Splits joined by "+", as in "trainaug+coco_train", follow each other; a sample's name then begins with its
