@@ -28,7 +28,7 @@ def add_designer() -> None:
     with gr.Row():
         dilations = gr.Textbox(FIRST, label="Dilations", placeholder="1, 2, 4, 8", scale=4, max_length=400)
         kernel_size = gr.Number(3, label="Kernel size", precision=0, minimum=2, maximum=MOST_TAPS, scale=1)
-        better = gr.Button("Use the better schedule", scale=1, min_width=200)
+        better = gr.Button("Use the better schedule", variant="primary", scale=1, min_width=220)
     found = gr.HTML(describe(FIRST, 3), elem_id="design")
     gr.on(
         [dilations.input, dilations.submit, kernel_size.input, kernel_size.change],
@@ -112,10 +112,11 @@ def _figures(design: Design) -> str:
 
 def _sentences(design: Design) -> str:
     own, best = design.own, design.best
-    told = f"<p>{html.escape(explain_schedule(own.dilations, kernel_size=own.kernel_size))}</p>"
+    told = f"<p>{html.escape(explain_schedule(own.dilations, kernel_size=own.kernel_size))}.</p>"
     if best is None or not is_better(best, own):
         return f"{told}<p>No schedule without holes sees as much with fewer layers or more evenly.</p>"
-    layers = f"{best.num_layers} layer{'s' * (best.num_layers > 1)} instead of {own.num_layers}"
+    fewer = f" instead of {own.num_layers}" if best.num_layers != own.num_layers else ", as many"
+    layers = f"{best.num_layers} layer{'s' * (best.num_layers > 1)}{fewer}"
     words = ", ".join(map(str, best.dilations))
     return (
         f"{told}<p>Better: <code>{words}</code> sees {best.receptive_field} cells without holes, {layers}, "

@@ -68,14 +68,17 @@ async def read_form(request: Request, *, max_upload: int) -> Form:
         raise RefusedError(
             f"the form cannot be read ({error.message}); send one file and few fields", status=400
         ) from error
-    image = sent.get("image")
-    if not isinstance(image, UploadFile):
-        raise RefusedError("the form has no file in the field image; send one", status=422)
-    data = await image.read()
-    if len(data) > max_upload:
-        raise too_large
-    fields = {key: value for key, value in sent.multi_items() if isinstance(value, str)}
-    return Form(_shown(image.filename), data, {**request.query_params, **fields})
+    try:
+        image = sent.get("image")
+        if not isinstance(image, UploadFile):
+            raise RefusedError("the form has no file in the field image; send one", status=422)
+        data = await image.read()
+        if len(data) > max_upload:
+            raise too_large
+        fields = {key: value for key, value in sent.multi_items() if isinstance(value, str)}
+        return Form(_shown(image.filename), data, {**request.query_params, **fields})
+    finally:
+        await sent.close()
 
 
 async def _counted(

@@ -178,9 +178,9 @@ class Labeling {
       this.viewer.showPicture(await createImageBitmap(await answer.blob()));
       this.showScale(told.quantity);
     } else {
+      const labels = new Uint8Array(await answer.arrayBuffer());
       this.showLegend(told.classes);
-      const palette = told.classes.map((each) => each.color);
-      this.viewer.showLabels(new Uint8Array(await answer.arrayBuffer()), palette);
+      this.viewer.showLabels(labels, told.classes.map((each) => each.color));
     }
     const { width, height, seconds, engine } = this.state.told;
     const times = [`network ${seconds.toFixed(2)} s`];
@@ -290,7 +290,9 @@ class Labeling {
 
   boxWords(told) {
     if (!told.box) return "This decision can see the whole image.";
-    return `This decision can see ${told.box.width} × ${told.box.height} px (dashed).`;
+    const { left, top, width, height } = told.box;
+    const isInside = left >= 0 && top >= 0 && left + width <= this.state.told.width && top + height <= this.state.told.height;
+    return `This decision can see ${width} × ${height} px (${isInside ? "dashed" : "dashed; it reaches beyond the image"}).`;
   }
 
   heatWords(told, heat) {

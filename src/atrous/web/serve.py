@@ -1,6 +1,7 @@
 """Serve a checkpoint as a web page and an HTTP API, on this machine unless told otherwise."""
 
 import importlib.util
+import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from atrous.web.server import bound, serving, url_of
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
     from atrous.web.app import Service
+    from atrous.web.examples import Example
+    from atrous.web.labeler import Labeler
 
 POLL = 0.1  # seconds, between two looks at what happened
 
@@ -109,8 +112,17 @@ def build_service(config: ServeConfig) -> "Service":
     looker = Looker(predictor)
     _ = looker.field  # traced before anybody clicks
     results = Results(max_bytes=int(limits.max_memory_mb * 1e6), seconds=60 * limits.forget_after)
+    if predictor.quantity is None:
+        threading.Thread(target=_warm_crf, args=(labeler, examples[0]), daemon=True).start()
     line = Line(concurrency=limits.concurrency, waiting=limits.queue)
     return Service(labeler, looker, limits, line, results, examples)
+
+
+def _warm_crf(labeler: "Labeler", example: "Example") -> None:
+    """Refine a few pixels, for which the CRF is compiled, so that nobody waits for that."""
+    from atrous.jobs.crf_settings import CRFSettings
+
+    labeler.refine(labeler.label_pixels(example.image[:32, :32].copy()), CRFSettings())
 
 
 def _refuse_other_inputs(checkpoint: Path, predictor: "Predictor") -> None:

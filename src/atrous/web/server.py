@@ -71,4 +71,6 @@ def serving(service: "Service", listening: socket.socket) -> Iterator[threading.
             yield thread
         finally:
             server.should_exit = True
-            thread.join(timeout=5 * LAST_WORDS)
+            thread.join(timeout=LAST_WORDS)
+            server.force_exit = True  # pages that are open keep a connection for good
+            thread.join(timeout=LAST_WORDS)

@@ -131,7 +131,7 @@ def _add_changes(app: FastAPI, service: Service) -> None:
         left_out = frozenset(int(word) for word in hidden.split(",") if word.isdecimal())
         work = partial(encode, labeled, form, opacity=read_opacity(opacity), hidden=left_out)
         content = await _in_line(service, request, work)
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        headers = {"Content-Disposition": "attachment"}  # the page names it after the image
         return Response(bytes(content), headers=headers, media_type=formats_of(service)[form])
 
 

@@ -79,7 +79,11 @@ export class Viewer {
     this.clear();
     const scale = this.width / Math.max(this.frame.clientWidth, 1);
     if (box) {
-      const place = { x: box.left, y: box.top, width: box.width, height: box.height };
+      const inset = 2 * scale; // what lies beyond the image ends at its border
+      const [left, top] = [Math.max(box.left, inset), Math.max(box.top, inset)];
+      const right = Math.min(box.left + box.width, this.width - inset);
+      const bottom = Math.min(box.top + box.height, this.height - inset);
+      const place = { x: left, y: top, width: right - left, height: bottom - top };
       this.draw("rect", { ...place, class: "at-box-rim" });
       this.draw("rect", { ...place, class: "at-box" });
     }
