@@ -31,7 +31,7 @@ def add_designer() -> None:
         better = gr.Button("Use the better schedule", variant="primary", scale=1, min_width=220)
     found = gr.HTML(describe(FIRST, 3), elem_id="design")
     gr.on(
-        [dilations.input, dilations.submit, kernel_size.input, kernel_size.change],
+        [dilations.change, kernel_size.change],
         describe,
         [dilations, kernel_size],
         found,
@@ -41,7 +41,7 @@ def add_designer() -> None:
     )
     better.click(
         improve, [dilations, kernel_size], dilations, show_progress="hidden", api_visibility="private"
-    ).then(describe, [dilations, kernel_size], found, show_progress="hidden", api_visibility="private")
+    )
 
 
 @dataclass(frozen=True, slots=True)

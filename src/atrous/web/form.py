@@ -10,6 +10,7 @@ from starlette.requests import Request
 from atrous.web.refusals import RefusedError
 
 OVERHEAD = 65_536  # bytes of a form beside its file
+SWALLOWED = 64_000_000  # bytes read beyond the limit: browsers hear no answer before they have sent all
 MAX_FIELDS = 20
 
 
@@ -54,7 +55,7 @@ async def read_form(request: Request, *, max_upload: int) -> Form:
         status=413,
     )
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_upload + OVERHEAD:
+    if length.isdecimal() and int(length) > max_upload + OVERHEAD + SWALLOWED:
         raise too_large
     parser = _InMemory(
         request.headers,
@@ -84,13 +85,16 @@ async def read_form(request: Request, *, max_upload: int) -> Form:
 async def _counted(
     stream: AsyncGenerator[bytes, None], most: int, too_large: RefusedError
 ) -> AsyncGenerator[bytes, None]:
-    """The stream, up to so many bytes."""
+    """The stream, up to so many bytes; of a longer one what follows is read and dropped."""
     received = 0
     async for chunk in stream:
         received += len(chunk)
-        if received > most:
-            raise too_large
-        yield chunk
+        if received > most + SWALLOWED:
+            break
+        if received <= most:
+            yield chunk
+    if received > most:
+        raise too_large
 
 
 def _shown(name: str | None) -> str:
