@@ -87,7 +87,9 @@ def bomb() -> bytes:
 
 @contextmanager
 def running(
-    checkpoint: Path, *flags: str, environment: MappingProxyType[str, str] | dict[str, str] = MappingProxyType({})
+    checkpoint: Path,
+    *flags: str,
+    environment: MappingProxyType[str, str] | dict[str, str] = MappingProxyType({}),
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A real `atrous serve` and its address; killed at the end if it still lives."""
     port = free_port()
@@ -128,5 +130,3 @@ def wait_for(process: subprocess.Popen[str], url: str) -> None:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]
-
-

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from web.serving import LABELS, as_file, bomb, depth_predictor, noise, service_of, small_predictor
 
 from atrous.jobs.crf_settings import CRFSettings
 from atrous.web.app import build_app
 from atrous.web.limits import Limits
+from web.serving import LABELS, as_file, bomb, depth_predictor, noise, service_of, small_predictor
 
 pytestmark = pytest.mark.slow
 
@@ -160,7 +160,9 @@ def test_cmyk_and_turned_photos_are_labeled_upright(client):
 def test_what_is_no_form_with_an_image_is_refused(client):
     assert client.post("/predict", content=as_file(noise())).status_code == 415
     assert client.post("/predict", files={"picture": as_file(noise())}).status_code == 422
-    broken = client.post("/predict", content=b"x", headers={"content-type": "multipart/form-data; boundary=a"})
+    broken = client.post(
+        "/predict", content=b"x", headers={"content-type": "multipart/form-data; boundary=a"}
+    )
     assert broken.status_code == 400
     assert all("error" in each.json() for each in (broken, client.get("/predict")))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from web.serving import as_file, bomb, noise, running, save_small
 
 from atrous.data.score_file import read_logits
 from atrous.inference.predictor import Predictor
+from web.serving import as_file, bomb, noise, running, save_small
 
 CHROMIUM = shutil.which("chromium")
 PATIENCE = 30_000  # ms, on a busy machine
@@ -201,7 +201,9 @@ def test_bad_files_are_a_sentence_and_the_page_goes_on(page):
         (b"\x89PNG" * 600_000, "larger than 2 MB"),
     ):
         upload(page, data, "bad.png")
-        page.wait_for_function("words => document.querySelector('.at-alert').textContent.includes(words)", arg=words)
+        page.wait_for_function(
+            "words => document.querySelector('.at-alert').textContent.includes(words)", arg=words
+        )
     label(page)
     assert page.locator(".at-alert").is_hidden()
 

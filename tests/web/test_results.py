@@ -22,7 +22,7 @@ class Clock:
 def labeled() -> Labeled:
     image = np.zeros((10, 10, 3), np.uint8)
     prediction = Prediction(image, torch.zeros(2, 1, 1), LabelSet(("a", "b")), stride=10)
-    return Labeled(prediction, np.zeros((10, 10), np.uint8), 0.1)
+    return Labeled(prediction, np.zeros((10, 10), np.uint8), 0.1, 0.001)
 
 
 def results(**changes) -> Results:

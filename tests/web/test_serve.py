@@ -4,7 +4,6 @@ import time
 
 import httpx
 import pytest
-from web.serving import as_file, noise, running, save_small, wait_for
 
 from atrous.checkpoint import save_checkpoint
 from atrous.cli import main
@@ -14,6 +13,7 @@ from atrous.models.catalog import build_network, to_checkpoint
 from atrous.models.regressor import compact_regressor
 from atrous.web.limits import Limits
 from atrous.web.serve import ServeConfig, build_service
+from web.serving import as_file, noise, running, save_small, wait_for
 
 QUICK = 5.0  # seconds, the most that an end may take
 
@@ -59,7 +59,9 @@ def test_networks_of_other_inputs_are_refused(tmp_path, name, message):
         build_service(ServeConfig(path))
 
 
-@pytest.mark.parametrize("changes", [{"concurrency": 0}, {"max_pixels": -1}, {"queue": -1}, {"max_upload_mb": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"concurrency": 0}, {"max_pixels": -1}, {"queue": -1}, {"max_upload_mb": 0}]
+)
 def test_limits_that_allow_nothing_are_refused(changes):
     with pytest.raises(ConfigError, match=next(iter(changes))):
         Limits(**changes)
@@ -75,7 +77,9 @@ def test_an_impossible_port_is_refused(tmp_path):
 def test_a_signal_ends_it_quickly_and_leaves_nothing(checkpoint, tmp_path, number):
     with running(checkpoint, environment={"TMPDIR": str(tmp_path)}) as (process, url):
         assert httpx.post(f"{url}/predict", files={"image": as_file(noise())}).status_code == 200
-        with httpx.stream("GET", f"{url}/gradio_api/heartbeat/x", timeout=5) as page:  # as an open page has it
+        with httpx.stream(
+            "GET", f"{url}/gradio_api/heartbeat/x", timeout=5
+        ) as page:  # as an open page has it
             assert page.status_code == 200
             start = time.monotonic()
             process.send_signal(number)
@@ -96,7 +100,9 @@ def test_nothing_of_an_upload_is_on_the_disk_not_even_after_kill_9(checkpoint, t
     with running(checkpoint, environment=environment) as (process, url):
         before = sorted(folder.rglob("*"))
         for _ in range(3):
-            heavy = as_file(noise(1024, 1024), compress_level=0)  # 3 MB: forms of this size go to disk elsewhere
+            heavy = as_file(
+                noise(1024, 1024), compress_level=0
+            )  # 3 MB: forms of this size go to disk elsewhere
             for path in ("predict", "view/label"):
                 assert httpx.post(f"{url}/{path}", files={"image": heavy}, timeout=60).status_code == 200
         assert sorted(folder.rglob("*")) == before

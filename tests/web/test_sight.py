@@ -3,7 +3,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from web.serving import noise, small_predictor
 
 from atrous.geometry.effective import influence
 from atrous.inference.margin import Margined
@@ -13,15 +12,16 @@ from atrous.web.labeler import Labeled, Labeler
 from atrous.web.limits import Limits
 from atrous.web.refusals import RefusedError
 from atrous.web.sight import LEAST, Looker
+from web.serving import noise, small_predictor
 
-QUICK, SLOW = 1e-9, 1e3  # seconds that a network claims to take
+QUICK, SLOW = 1e-9, 1.0  # seconds a pixel that a network claims to take
 
 pytestmark = pytest.mark.slow
 
 
-def labeled_by(predictor: Predictor, size: tuple[int, int], *, seconds: float) -> Labeled:
+def labeled_by(predictor: Predictor, size: tuple[int, int], *, pace: float) -> Labeled:
     labeler = Labeler(predictor, network="compact", limits=Limits())
-    return dataclasses.replace(labeler.label_pixels(noise(*size)), seconds=seconds)
+    return dataclasses.replace(labeler.label_pixels(noise(*size)), pace=pace)
 
 
 def whole_mass(predictor: Predictor, labeled: Labeled, cell: tuple[int, int], channel: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def placed(sight, size: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (100, 150), (239, 319), (130, 3)])
 def test_the_window_of_a_click_has_the_gradient_of_the_whole_image(row, column):
     predictor = small_predictor()
-    labeled = labeled_by(predictor, (240, 320), seconds=QUICK)
+    labeled = labeled_by(predictor, (240, 320), pace=QUICK)
     looker = Looker(predictor)
     cell = looker.cell(labeled, row, column)
     sight = looker.look(labeled, cell, channel=1)
@@ -57,7 +57,7 @@ def test_a_network_with_a_margin_is_looked_at_in_the_same_way():
     torch.manual_seed(0)
     predictor = Predictor(build_network("unet_valid", num_classes=2), device="cpu")
     assert predictor.network.margin > 0
-    labeled = labeled_by(predictor, (120, 150), seconds=QUICK)
+    labeled = labeled_by(predictor, (120, 150), pace=QUICK)
     looker = Looker(predictor)
     cell = looker.cell(labeled, 40, 90)
     expected = whole_mass(predictor, labeled, cell, 0)
@@ -68,7 +68,7 @@ def test_a_network_with_a_margin_is_looked_at_in_the_same_way():
 
 def test_the_box_holds_all_that_moves_a_decision():
     predictor = small_predictor()
-    labeled = labeled_by(predictor, (240, 320), seconds=QUICK)
+    labeled = labeled_by(predictor, (240, 320), pace=QUICK)
     looker = Looker(predictor)
     cell = looker.cell(labeled, 120, 160)
     box = looker.box(cell)
@@ -83,7 +83,7 @@ def test_the_box_holds_all_that_moves_a_decision():
 
 def test_a_slow_network_is_looked_at_in_a_smaller_window():
     predictor = small_predictor()
-    labeled = labeled_by(predictor, (240, 320), seconds=SLOW)
+    labeled = labeled_by(predictor, (240, 320), pace=SLOW)
     sight = Looker(predictor).look(labeled, (30, 40), channel=0)
     assert max(sight.window) <= LEAST + 32
     assert sight.is_whole == (predictor.network.geometry.receptive_field <= LEAST)
@@ -92,14 +92,14 @@ def test_a_slow_network_is_looked_at_in_a_smaller_window():
 def test_a_network_whose_window_cannot_be_cut_says_how_long_it_would_take():
     torch.manual_seed(0)
     predictor = Predictor(build_network("unet_valid", num_classes=2), device="cpu")
-    labeled = labeled_by(predictor, (60, 60), seconds=SLOW)
+    labeled = labeled_by(predictor, (60, 60), pace=SLOW)
     with pytest.raises(RefusedError, match="would take"):
         Looker(predictor).look(labeled, (5, 5), channel=0)
 
 
 def test_the_outputs_at_a_pixel_are_those_of_the_map():
     predictor = small_predictor()
-    labeled = labeled_by(predictor, (50, 70), seconds=QUICK)
+    labeled = labeled_by(predictor, (50, 70), pace=QUICK)
     expected = labeled.prediction.probabilities()
     for row, column in ((0, 0), (49, 69), (17, 31), (20, 69), (3, 4)):
         found = labeled.outputs_at(row, column).numpy()

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
-from web.serving import as_file, depth_predictor, noise, service_of, small_predictor
 
 from atrous.figures.overlay import overlay
 from atrous.web.app import build_app
+from web.serving import as_file, depth_predictor, noise, service_of, small_predictor
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,9 @@ def test_a_crf_changes_labels_and_pixels_and_is_taken_back(client, service, show
     np.testing.assert_array_equal(labels_of(client, identity), refined.labels)
     assert (refined.labels != before).any()
     pixel = client.get(f"/view/{identity}/pixel?x=5&y=6").json()
-    assert pixel["classes"][0]["probability"] == pytest.approx(refined.probabilities()[:, 6, 5].max(), abs=1e-3)
+    assert pixel["classes"][0]["probability"] == pytest.approx(
+        refined.probabilities()[:, 6, 5].max(), abs=1e-3
+    )
     client.post(f"/view/{identity}/crf", json={"on": False})
     np.testing.assert_array_equal(labels_of(client, identity), before)
 
@@ -115,7 +117,9 @@ def test_what_is_not_there_is_a_sentence(client, shown, path, status):
     assert answer.json()["error"]
 
 
-@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"sigma_xy": "x"}', b'{"on": true, "what": 1}', b" " * 5000])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[1]", b'{"sigma_xy": "x"}', b'{"on": true, "what": 1}', b" " * 5000]
+)
 def test_broken_settings_are_refused(client, shown, content):
     assert client.post(f"/view/{shown['id']}/crf", content=content).status_code in (400, 413, 422)
 

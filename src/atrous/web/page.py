@@ -23,6 +23,7 @@ MONO = ("ui-monospace", "Menlo", "Consolas", "monospace")
 START = (
     'import(new URL("view/assets/labeler.js", document.baseURI).href).then((module) => module.start(element))'
 )
+BLUE = "#2563a8"  # as in page.css
 LIGHT = "document.body.classList.remove('dark')"
 SLIDERS = (  # name, label, least, most, step
     ("sigma_xy", "Distance, px", 1, 200, 1),
@@ -39,7 +40,11 @@ VALUE_FILES = (("depth.png", "Colors, PNG"), ("overlay.jpg", "Overlay, JPEG"), (
 
 def mount_page(app: FastAPI, service: Service) -> FastAPI:
     """The app with the page at its root, behind the addresses that it has already."""
-    theme = Base(primary_hue=colors.blue, neutral_hue=colors.slate, font=FONT, font_mono=MONO)
+    theme = Base(primary_hue=colors.blue, neutral_hue=colors.slate, font=FONT, font_mono=MONO).set(
+        color_accent=BLUE,
+        button_primary_background_fill=BLUE,
+        button_primary_background_fill_hover="#1d5190",
+    )
     return gr.mount_gradio_app(
         app,
         build_page(service),

@@ -83,15 +83,14 @@ class Looker:
         """How much each pixel moves one output of a cell: the gradient, in a window around it.
 
         The window holds the field, or as much of it as the budget of time allows, judged by how long the
-        network took for the image.
+        network takes for a pixel.
 
         Raises:
             RefusedError: If that would take too long, or nothing moves the output.
         """
         network, size = self.predictor.network, labeled.size
         margin, stride = network.margin, network.geometry.output_stride
-        seconds = BACKWARD * labeled.seconds / math.prod(side + 2 * margin for side in size)  # a pixel
-        longest = self._longest_side(seconds)
+        longest = self._longest_side(BACKWARD * labeled.pace)
         middle = tuple(network.geometry.center + margin + index * stride for index in cell)
         ends = self.field.box(cell)
         spans = [
