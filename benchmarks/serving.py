@@ -67,7 +67,7 @@ def main() -> None:
     """Measure, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, help="of a network for images; a fresh one unless given")
-    parser.add_argument("--network", default="frontend_light", help="which fresh one")
+    parser.add_argument("--network", default="compact_context", help="which fresh one")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--json", type=Path, help="where to write the numbers")
