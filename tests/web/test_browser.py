@@ -93,6 +93,11 @@ def colors(page) -> np.ndarray:
     return np.array(values[2:], np.uint8).reshape(values[0], values[1], 4)
 
 
+def opened(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
 def expected_colors(checkpoint: Path) -> np.ndarray:
     prediction = Predictor(checkpoint, device="cpu")(noise(96, 128))
     return np.asarray(prediction.label_set.palette, np.uint8)[prediction.label_map]
@@ -184,12 +189,12 @@ def test_downloads_are_what_is_shown(page, checkpoint, tmp_path):
     mask = fetched("Mask")
     assert mask.name == "photo.mask.png"
     prediction = Predictor(checkpoint, device="cpu")(noise(96, 128))
-    np.testing.assert_array_equal(np.asarray(Image.open(mask)), prediction.label_map)
+    np.testing.assert_array_equal(opened(mask), prediction.label_map)
     scores = read_logits(fetched("Probabilities"))
     assert (scores.argmax(0) == prediction.label_map).mean() > 0.999  # float16 makes ties of near ones
     page.get_by_label("Opacity of the overlay").fill("100")
     page.get_by_label("Show no class").click()
-    bare = np.asarray(Image.open(fetched("Overlay"))).astype(int)
+    bare = opened(fetched("Overlay")).astype(int)
     assert np.abs(bare - noise(96, 128)).mean() < 8
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from web.serving import as_file, noise, running, save_small
 
 PAGE = Path(__file__).parents[2] / "docs" / "serving.md"
@@ -30,8 +31,14 @@ def folder(tmp_path):
 
 
 def blocks(language: str, word: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     return [block for block in found if word in block]
+
+
+def opened(path: Path) -> Image.Image:
+    return Image.open(io.BytesIO(path.read_bytes()))
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
@@ -43,8 +50,8 @@ def test_the_commands_give_what_the_page_says(url, folder):
         assert done.returncode == 0, f"{line}: {done.stderr.decode()}"
         if "json" in line or "health" in line:
             assert done.stdout.startswith(b"{")
-    assert Image.open(folder / "mask.png").mode == "P"
-    assert Image.open(folder / "overlay.jpg").size == (64, 48)
+    assert opened(folder / "mask.png").mode == "P"
+    assert opened(folder / "overlay.jpg").size == (64, 48)
 
 
 def test_the_python_example_gives_the_labels(url, folder, monkeypatch, capsys):
@@ -58,6 +65,8 @@ def test_the_python_example_gives_the_labels(url, folder, monkeypatch, capsys):
     np.testing.assert_array_equal(found["label_map"], np.asarray(Image.open(io.BytesIO(mask))))
 
 
-@pytest.mark.parametrize("name", ["format", "labels", "opacity", "crf", "sigma_xy", "num_steps", "normalization"])
+@pytest.mark.parametrize(
+    "name", ["format", "labels", "opacity", "crf", "sigma_xy", "num_steps", "normalization"]
+)
 def test_every_field_stands_on_the_page(name):
     assert f"`{name}`" in PAGE.read_text(encoding="utf-8")

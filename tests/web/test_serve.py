@@ -28,6 +28,11 @@ def test_a_missing_checkpoint_is_one_line(tmp_path, capsys):
     assert "error: no checkpoint at" in capsys.readouterr().err
 
 
+def test_an_exported_file_is_one_line(tmp_path, capsys):
+    assert main(["serve", str(tmp_path / "model.onnx"), "--port", "0"]) == 1
+    assert "serve the checkpoint that it was made of" in capsys.readouterr().err
+
+
 def test_a_taken_port_is_one_line(checkpoint, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["serve", str(checkpoint), "--port", str(taken.getsockname()[1])]) == 1

@@ -96,6 +96,7 @@ def build_service(config: ServeConfig) -> "Service":
         ConfigError: If the network is not for images.
     """
     from atrous.checkpoint import load_header
+    from atrous.inference.exported import is_exported
     from atrous.web.app import Service
     from atrous.web.examples import draw_examples
     from atrous.web.labeler import Labeler
@@ -104,6 +105,11 @@ def build_service(config: ServeConfig) -> "Service":
     from atrous.web.sight import Looker
 
     limits = config.limits
+    if is_exported(config.checkpoint):
+        raise ConfigError(
+            f"{config.checkpoint} is an exported file, which tells no gradients and so not what it looks at; "
+            "serve the checkpoint that it was made of"
+        )
     predictor = InferenceSettings(device=config.device, engine="torch").predictor(config.checkpoint)
     _refuse_other_inputs(config.checkpoint, predictor)
     labeler = Labeler(predictor, network=str(load_header(config.checkpoint)["network"]), limits=limits)
