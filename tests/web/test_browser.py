@@ -235,7 +235,7 @@ def test_the_designer_follows_what_is_typed(page):
     shown.get_by_role("alert").wait_for()
     box.fill("1, 2, 9")
     shown.get_by_text("84.0%").wait_for()
-    page.get_by_role("button", name="Use the better schedule").click()
+    page.get_by_role("button", name="Use the better one").click()
     shown.get_by_text("100.0%").wait_for()
     assert box.input_value() == "1, 3, 8"
     assert shown.locator("img").evaluate("each => each.naturalWidth") > 500

@@ -28,7 +28,7 @@ def add_designer() -> None:
     with gr.Row():
         dilations = gr.Textbox(FIRST, label="Dilations", placeholder="1, 2, 4, 8", scale=4, max_length=400)
         kernel_size = gr.Number(3, label="Kernel size", precision=0, minimum=2, maximum=MOST_TAPS, scale=1)
-        better = gr.Button("Use the better schedule", variant="primary", scale=1, min_width=220)
+        better = gr.Button("Use the better one", variant="primary", scale=1, min_width=200)
     found = gr.HTML(describe(FIRST, 3), elem_id="design")
     gr.on(
         [dilations.change, kernel_size.change],
@@ -115,11 +115,12 @@ def _sentences(design: Design) -> str:
     told = f"<p>{html.escape(explain_schedule(own.dilations, kernel_size=own.kernel_size))}.</p>"
     if best is None or not is_better(best, own):
         return f"{told}<p>No schedule without holes sees as much with fewer layers or more evenly.</p>"
-    fewer = f" instead of {own.num_layers}" if best.num_layers != own.num_layers else ", as many"
-    layers = f"{best.num_layers} layer{'s' * (best.num_layers > 1)}{fewer}"
+    layers = f"in {best.num_layers} layer{'s' * (best.num_layers > 1)}"
+    if best.num_layers != own.num_layers:
+        layers += f" instead of {own.num_layers}"
     words = ", ".join(map(str, best.dilations))
     return (
-        f"{told}<p>Better: <code>{words}</code> sees {best.receptive_field} cells without holes, {layers}, "
+        f"{told}<p>Better: <code>{words}</code> sees {best.receptive_field} cells without holes {layers}, "
         f"evenness {best.evenness:.3f} instead of {own.evenness:.3f}.</p>"
     )
 
