@@ -4,7 +4,7 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
@@ -46,7 +46,6 @@ class Service:
     line: Line
     results: Results
     examples: tuple[Example, ...] = ()
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def build_app(service: Service) -> FastAPI:
