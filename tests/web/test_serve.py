@@ -1,5 +1,6 @@
 import signal
 import socket
+import sys
 import time
 
 import httpx
@@ -26,6 +27,14 @@ def checkpoint(tmp_path):
 def test_a_missing_checkpoint_is_one_line(tmp_path, capsys):
     assert main(["serve", str(tmp_path / "no.safetensors"), "--port", "0"]) == 1
     assert "error: no checkpoint at" in capsys.readouterr().err
+
+
+def test_without_gradio_the_line_says_what_to_install(checkpoint, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert main(["serve", str(checkpoint), "--port", "0"]) == 1
+    printed = capsys.readouterr().err
+    assert 'run pip install "atrous[web]"' in printed
+    assert printed.count("\n") == 1
 
 
 def test_an_exported_file_is_one_line(tmp_path, capsys):
