@@ -20,8 +20,8 @@ _CRF = "crf."  # what the names of a learned CRF's tensors begin with
 _WAYS_OUT = {
     ".caffemodel": "bring it into one with atrous import caffe",
     ".h5": "bring it into one with atrous import keras",
-    ".onnx": "only predict, evaluate and serve read exported files; give the checkpoint that it was made of",
-    ".xml": "only predict, evaluate and serve read exported files; give the checkpoint that it was made of",
+    ".onnx": "only predict and evaluate read exported files; give the checkpoint that it was made of",
+    ".xml": "only predict and evaluate read exported files; give the checkpoint that it was made of",
     ".pt2": "torch.export.load reads it; give the checkpoint that it was made of",
     ".pth": "bring VGG-16 into one with atrous import torchvision",
 }

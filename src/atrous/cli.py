@@ -51,6 +51,7 @@ VERBS = {
     ),
     "export": ("jobs.export", "ExportConfig", "write a network as ONNX, OpenVINO or a program, with proof"),
     "generate": ("jobs.generate", "GenerateConfig", "generate sound from a checkpoint, sample by sample"),
+    "serve": ("web.serve", "ServeConfig", "a web page and an HTTP API that label images, on this machine"),
     "models": ("jobs.models", "ModelsConfig", "list the catalog of networks"),
 }
 

@@ -134,9 +134,25 @@ def write_label_map(
         OutputError: If the file cannot be written.
     """
     _refuse_labels(path, label_map, label_set.num_classes)
+    _save(path, _with_palette(label_map, label_set), pnginfo=with_note(note), **_RUNS)
+
+
+def encode_label_map(label_map: Integer[np.ndarray, "h w"], label_set: LabelSet) -> memoryview:
+    """The content of such a palette PNG; labels are those of the classes, or 255."""
+    return _encoded(_with_palette(label_map, label_set), "PNG", **_RUNS)
+
+
+def encode_image(image: UInt8[np.ndarray, "h w c"], *, as_jpeg: bool = False) -> memoryview:
+    """The content of a PNG or JPEG of an RGB image (0-255); of RGBA a PNG."""
+    if as_jpeg:
+        return _encoded(Image.fromarray(image), "JPEG", quality=JPEG_QUALITY)
+    return _encoded(Image.fromarray(image), "PNG", compress_level=1)
+
+
+def _with_palette(label_map: Integer[np.ndarray, "h w"], label_set: LabelSet) -> Image.Image:
     image = Image.fromarray(label_map.astype(np.uint8))
     image.putpalette(palette_bytes(label_set))
-    _save(path, image, pnginfo=with_note(note), **_RUNS)
+    return image
 
 
 def palette_bytes(label_set: LabelSet) -> bytes:
@@ -211,6 +227,11 @@ def _reason(error: Exception) -> str:
 def _save(path: Path, image: Image.Image, **options: Any) -> None:
     """Encode in memory, in the format of the ending, and write: Pillow itself overlooks a full disk."""
     Image.init()
-    encoded = io.BytesIO()
-    image.save(encoded, Image.EXTENSION[path.suffix.lower()], **options)
-    write_atomically(path, lambda temporary: temporary.write_bytes(encoded.getbuffer()))
+    encoded = _encoded(image, Image.EXTENSION[path.suffix.lower()], **options)
+    write_atomically(path, lambda temporary: temporary.write_bytes(encoded))
+
+
+def _encoded(image: Image.Image, kind: str, **options: Any) -> memoryview:
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getbuffer()

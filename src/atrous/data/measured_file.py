@@ -61,11 +61,17 @@ def write_depth(path: Path, values: Values, *, unit: str = "m") -> None:
     Raises:
         OutputError: If it cannot be written.
     """
+    encoded = encode_depth(values, unit=unit)
+    write_atomically(path, lambda temporary: temporary.write_bytes(encoded))
+
+
+def encode_depth(values: Values, *, unit: str = "m") -> memoryview:
+    """The content of such a TIFF."""
     encoded = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(values[0], np.float32)).save(
         encoded, "TIFF", compression="tiff_adobe_deflate", description=f"depth in {unit}"
     )
-    write_atomically(path, lambda temporary: temporary.write_bytes(encoded.getbuffer()))
+    return encoded.getbuffer()
 
 
 def _load_npy(path: Path) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Files of scores: an npz with `logits` or `probabilities` (k, h, w), of one verb or of another program."""
 
+import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,8 +23,15 @@ def write_probabilities(path: Path, probabilities: Float[np.ndarray, "k h w"]) -
     Raises:
         OutputError: If the file cannot be written.
     """
-    rounded = probabilities.astype(np.float16)
-    write_atomically(path, lambda temporary: np.savez_compressed(temporary, probabilities=rounded))
+    encoded = encode_probabilities(probabilities)
+    write_atomically(path, lambda temporary: temporary.write_bytes(encoded))
+
+
+def encode_probabilities(probabilities: Float[np.ndarray, "k h w"]) -> memoryview:
+    """The content of such a file: probabilities as float16, compressed."""
+    encoded = io.BytesIO()
+    np.savez_compressed(encoded, probabilities=probabilities.astype(np.float16))
+    return encoded.getbuffer()
 
 
 def read_logits(path: Path) -> Float32[np.ndarray, "k h w"]:

@@ -73,6 +73,12 @@ def draw_effective_field(
     return figure
 
 
+def heat_layer(mass: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 4"]:
+    """The heat alone, to lay over a photo: red to pale yellow with the square root of the mass (RGBA)."""
+    strength = np.sqrt(mass / mass.max())
+    return np.round(255 * np.dstack([HEAT(strength)[..., :3], _share(strength)])).astype(np.uint8)
+
+
 def _box(effective: EffectiveReceptiveField, field: ReceptiveField) -> Edges:
     """The edges of what the output reaches in theory; those of the image where it sees everything."""
     ends = field.box(effective.cell or 0)
@@ -102,8 +108,13 @@ def _dimmed(image: UInt8[np.ndarray, "h w 3"], box: Edges) -> Float[np.ndarray, 
 
 def _mix(gray: Float[np.ndarray, "h w"], strength: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 3"]:
     """Gray under heat, the stronger the less transparent."""
-    share = OPACITY * np.sqrt(strength)[..., None]
+    share = _share(strength)[..., None]
     return (1 - share) * gray[..., None] + share * HEAT(strength)[..., :3]
+
+
+def _share(strength: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Of the heat's color in a pixel."""
+    return OPACITY * np.sqrt(strength)
 
 
 def _outline(

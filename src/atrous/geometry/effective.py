@@ -100,16 +100,39 @@ def effective_receptive_field(
     return EffectiveReceptiveField((mass / mass.sum()).numpy(), cell, center)
 
 
+def influence(
+    network: nn.Module, image: Tensor, *, cell: tuple[int, ...], channel: int
+) -> Float[np.ndarray, "*spatial"]:
+    """How much each pixel of one input moves one output of one cell: the absolute gradient, not normalized.
+
+    It is summed over the input's channels, the network in evaluation mode.
+
+    Args:
+        network: A module with one output (b, k, *cells).
+        image: An input (1, c, *spatial).
+        cell: Index along each axis.
+        channel: Which of the k outputs.
+    """
+    with evaluating(network), torch.enable_grad():
+        pixels = image.clone().requires_grad_()
+        gradient = _gradient_of(network(pixels.clone())[(0, channel, *cell)], pixels)
+    return gradient.abs().sum((0, 1)).double().cpu().numpy()
+
+
 def _gradient(network: nn.Module, image: Tensor, layer: str | None) -> tuple[Tensor, tuple[int, ...]]:
     """The gradient of the middle cell, or of all of a vector, and which cell that is."""
     pixels = image.clone().requires_grad_()
     output = _output(network, pixels.clone(), layer)  # a clone, since a network may change its input in place
     cell = tuple(size // 2 for size in output.shape[2:]) if output.ndim == image.ndim else ()
-    wanted = output[(..., *cell)].sum()
+    return _gradient_of(output[(..., *cell)].sum(), pixels), cell
+
+
+def _gradient_of(wanted: Tensor, pixels: Tensor) -> Tensor:
+    """The gradient of a number, zeros where it does not depend on the pixels."""
     if not wanted.requires_grad:
-        return torch.zeros_like(image), cell
+        return torch.zeros_like(pixels)
     (gradient,) = torch.autograd.grad(wanted, pixels, materialize_grads=True)
-    return gradient, cell
+    return gradient
 
 
 def _output(network: nn.Module, images: Tensor, layer: str | None) -> Tensor:

@@ -157,7 +157,7 @@ class Predictor:
             )
         logits = self._logits(pixels)
         if self.crf is not None:
-            logits = _refine(self.crf, logits, pixels)
+            logits = refine_scores(self.crf, logits, pixels)
         return Prediction(pixels, logits, self.label_set)
 
     @property
@@ -253,8 +253,8 @@ class Predictor:
         return Margined(self.network, image.shape[:2], self.device).whole(image)
 
 
-def _refine(crf: CRF, logits: Float[Tensor, "k h w"], pixels: Picture) -> Float[Tensor, "k h w"]:
-    """Scores refined by the raw image."""
+def refine_scores(crf: CRF, logits: Float[Tensor, "k h w"], pixels: Picture) -> Float[Tensor, "k h w"]:
+    """Scores at every pixel refined by the raw image; those of a learned CRF in evaluation mode."""
     images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
     mode = evaluating(crf) if isinstance(crf, CRFRNN) else nullcontext()
     with torch.inference_mode(), mode:
