@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from atrous.compiling import compiled
 
@@ -23,6 +24,7 @@ def test_what_cannot_be_kept_on_disk_is_compiled_all_the_same():
     assert compiled(names["twice"])(21) == 42
 
 
+@pytest.mark.slow
 def test_nothing_is_compiled_before_it_is_needed():
     code = """
 import sys, time

@@ -94,6 +94,7 @@ def test_curves_become_a_png_of_the_stated_size(tmp_path):
     assert dict(mpl.rcParams) == settings
 
 
+@pytest.mark.slow
 def test_png_of_a_figure_is_the_same_twice(tmp_path):
     courses = read_log(two_stages(tmp_path / "log.csv"))
     first, second = (np.array(Image.open(io.BytesIO(to_png(draw_curves(courses))))) for _ in range(2))

@@ -73,6 +73,7 @@ def test_a_sound_does_not_depend_on_the_others():
     assert (others[1] != others[2]).any()  # the second of its condition
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["compiled", "streamed"])
 def test_a_saved_state_goes_on(kind):
     network = small(num_conditions=2)
@@ -85,6 +86,7 @@ def test_a_saved_state_goes_on(kind):
     assert other.position == 29
 
 
+@pytest.mark.slow
 def test_the_stream_and_the_loops_draw_the_same():
     network = small(num_conditions=2)
     loops = generators("compiled", network, conditions=[0, 1])

@@ -70,6 +70,7 @@ def test_networks_with_a_margin_are_compiled_with_it(cache):
     assert norm_ratio(engine(images), network(images)) < 1e-4
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_compiled_model_comes_back_from_disk(cache, capfd):
     network, images = compact(), torch.randn(1, 3, 32, 40)
@@ -82,6 +83,7 @@ def test_a_compiled_model_comes_back_from_disk(cache, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_changed_weights_are_never_served_from_disk(cache):
     network, images = compact(), torch.randn(1, 3, 32, 40)

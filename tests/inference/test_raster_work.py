@@ -172,6 +172,7 @@ def test_the_bands_asked_for_are_seen(tmp_path, predictor):
     assert np.array_equal(labels_of(tmp_path / "labels.tif"), at_once(predictor, pixels[[3, 0, 2]]))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 def test_several_views_and_probabilities_see_a_raster_whole(tmp_path):
     flipping = Predictor(build_network("compact", num_classes=3), device="cpu", views=Views(flip=True))

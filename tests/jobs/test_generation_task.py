@@ -46,6 +46,7 @@ def scores_of(config: TrainConfig) -> GenerationScores:
     return scores
 
 
+@pytest.mark.slow
 def test_the_checkpoint_knows_rate_and_conditions_and_scores_as_in_training(tones, tmp_path):
     result = train(tones)
     voice = load_checkpoint(result.checkpoint).labels["voice"]

@@ -33,6 +33,7 @@ def tracks(tmp_path):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_is_checked_trained_scored_and_applied(tracks, tmp_path, capsys):
     assert main(["check", str(tracks.data)]) == 0
     assert "samples in sounds" in capsys.readouterr().out

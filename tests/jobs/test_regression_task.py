@@ -61,6 +61,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(depths, tmp_path):
     assert_same(depths.output, stopped.output)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_says_what_it_measures_and_scores_as_in_training(depths, tmp_path):
     result = train(depths)
     checkpoint = load_checkpoint(result.checkpoint)

@@ -51,6 +51,7 @@ def config(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one_bit_for_bit(config):
     config = replace(config, front_end=replace(STAGE, ema_decay=0.5), validate_every=3)
     train(config)

@@ -84,6 +84,7 @@ def run_until(bench, step):
             bench.wish.signal = signal.SIGINT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "stop"), [("front_end", 2), ("context", 1), ("context", 3)])
 def test_a_stage_with_dropout_stopped_and_resumed_is_the_uninterrupted_one(config, name, stop):
     """Also where a validation lies before the stop, or after it."""

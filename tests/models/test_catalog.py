@@ -41,6 +41,7 @@ def test_noise_is_given_to_the_context_module(arguments):
     assert first[first != 1].std().item() == pytest.approx(0.01, rel=0.2)
 
 
+@pytest.mark.slow
 def test_front_ends_are_what_the_networks_stand_on():
     with torch.device("meta"):
         stacks = {name: network for name in CATALOG if isinstance(network := build_network(name), DilatedNet)}

@@ -32,6 +32,13 @@ def is_deep(name: str) -> bool:
     return sum(isinstance(layer, nn.Conv2d) for layer in on_meta(name).modules()) > MOST_LAYERS
 
 
+MOST_PARTS = 60  # modules of a network that is exported in the fast suite
+
+
+def has_many_parts(name: str) -> bool:
+    return sum(1 for _ in on_meta(name).modules()) > MOST_PARTS
+
+
 def comes_up_again(name: str) -> bool:
     """Whether it makes maps finer, whose sizes export reasons about for seconds."""
     return any(isinstance(layer, nn.ConvTranspose2d) for layer in on_meta(name).modules())
@@ -53,7 +60,9 @@ def heavy_where(is_slow: Callable[[str], bool], *, without: Sequence[str] = ()) 
 
 every_network = slow_where(is_deep)
 every_real_network = heavy_where(lambda name: is_deep(name) or is_large(name))
-every_exportable_network = heavy_where(lambda name: is_deep(name) or is_large(name) or comes_up_again(name))
+every_exportable_network = heavy_where(
+    lambda name: has_many_parts(name) or is_large(name) or comes_up_again(name)
+)
 every_measurable_network = heavy_where(
     lambda name: is_deep(name) or on_meta(name).receptive_field > 450,
     without=("wavenet", "wavenet_undilated", "wavenet_labeler"),

@@ -64,6 +64,7 @@ def test_fresh_skips_leave_the_coarse_scores_interpolated(backbone):  # section 
         torch.testing.assert_close(network(images), coarse + score(1e-4 * pool3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "backbone"), [("fcn16s", "resnet18"), ("fcn8s", "mobilenet_v3_large")])
 def test_geometry_holds_on_other_backbones(name, backbone):
     with torch.device("meta"):

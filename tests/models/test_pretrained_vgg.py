@@ -139,6 +139,7 @@ def test_the_inner_products_start_the_head_that_has_their_size(build, has_head, 
     assert sorted(start.fresh) == sorted(FINAL if has_head else HEAD + FINAL)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
 def test_a_head_is_loaded_whole_or_not_at_all(whole_vgg):
     """fc7 alone would fit, but it expects what fc6 of the file computes."""

@@ -225,6 +225,7 @@ def test_a_dense_network_can_be_copied_pickled_and_exported():
     torch.testing.assert_close(program.module()(other), dense(other))
 
 
+@pytest.mark.slow
 def test_a_dense_network_can_be_made_denser():
     torch.manual_seed(0)
     network = seeded(Residual(average=True))

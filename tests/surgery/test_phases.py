@@ -115,6 +115,7 @@ def test_gradients_flow_through():
     assert torch.autograd.gradcheck(in_phases(Center(), (2, 2), (2, 2)), x)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # PyTorch 2.13 meets its own
 def test_it_exports_with_dynamic_sizes_and_decomposes_into_torchs_own_operators():
     module = in_phases(Center(), (2, 2), (2, 2))
