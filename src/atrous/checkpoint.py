@@ -22,6 +22,7 @@ _WAYS_OUT = {
     ".h5": "bring it into one with atrous import keras",
     ".onnx": "only predict and evaluate read exported files; give the checkpoint that it was made of",
     ".xml": "only predict and evaluate read exported files; give the checkpoint that it was made of",
+    ".bin": "give the .xml beside it, if it is of OpenVINO",
     ".pt2": "torch.export.load reads it; give the checkpoint that it was made of",
     ".pth": "bring VGG-16 into one with atrous import torchvision",
 }

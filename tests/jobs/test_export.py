@@ -15,10 +15,10 @@ from atrous.crf.kernels import Bilateral, Spatial
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import with_crf
 from atrous.data.open import open_dataset
-from atrous.errors import ConfigError, OutputError, SurgeryError
+from atrous.errors import ConfigError, GeometryError, OutputError, SurgeryError
 from atrous.evaluation.evaluate import evaluate
 from atrous.export.card import KEY
-from atrous.export.program import load_program
+from atrous.export.program import Program
 from atrous.inference.exported import ExportedNetwork
 from atrous.inference.predictor import Predictor
 from atrous.jobs.export import ExportConfig, export
@@ -63,11 +63,13 @@ def test_predictor_says_the_same_of_a_file(exported, tiny_checkpoint, format_nam
 
 def test_program_is_read_back_with_its_card(exported, tiny_checkpoint):
     result = exported(format="program", raw=True, result="labels")
-    module, card = load_program(result.written[0])
+    program = Program(result.written[0])
     image = np.random.default_rng(0).integers(0, 256, (33, 47, 3), dtype=np.uint8)
-    labels = module(torch.from_numpy(image).permute(2, 0, 1)[None])[0].numpy()
+    labels = program(torch.from_numpy(image).permute(2, 0, 1)[None])[0].numpy()
     assert (labels == Predictor(tiny_checkpoint)(image).label_map).all()
-    assert card.network == "compact"
+    assert program.card.network == "compact"
+    with pytest.raises(GeometryError, match=r"takes no input of 1 x 1 \(Guard failed"):
+        program(torch.zeros(1, 3, 1, 1, dtype=torch.uint8))
 
 
 def test_metadata_tell_other_programs_what_they_need(exported):
@@ -88,8 +90,10 @@ def test_what_differs_too_much_leaves_only_its_report(exported, tmp_path):
     with pytest.raises(SurgeryError, match=r"largest difference .* Nothing was written but"):
         exported(tolerance=0.0)
     assert not (tmp_path / "x.onnx").exists()
-    report = json.loads((tmp_path / "x.onnx.parity.json").read_text())
+    assert not (tmp_path / "x.onnx.parity.json").exists()
+    report = json.loads((tmp_path / "x.onnx.failed.parity.json").read_text())
     assert not report["parity"]["holds"]
+    assert report["written"] == []
     assert report["parity"]["largest_difference"] > 0
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -101,6 +105,7 @@ def test_int8_agrees_and_is_another_file(exported, tiny_data):
     assert result.parity.largest_difference is not None
     assert result.parity.agreement > 0.8
     assert result.parity.largest_difference > 1e-4  # it does compute in int8
+    assert "calibrated on, since they are fewer than 5" in result.notes[0]
     assert "int8" in Predictor(result.written[0]).engine.description
 
 

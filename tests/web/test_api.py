@@ -1,5 +1,6 @@
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,7 +99,11 @@ def test_options_may_stand_in_the_address(client):
         ({"crf": "maybe"}, "neither true nor false"),
         ({"sigma_xy": "wide"}, "is no number"),
         ({"sigma_xy": "-1"}, "sigma_xy"),
-        ({"num_steps": "1000000"}, "above 50"),
+        ({"num_steps": "1000000"}, "not from 1 to 20"),
+        ({"sigma_xy": "nan"}, "sigma_xy nan is not from 1 to"),
+        ({"sigma_rgb": "1e-300"}, "sigma_rgb 1e-300 is not from 1 to"),
+        ({"bilateral_weight": "-5"}, "not from 0 to"),
+        ({"crf": "false", "sigma_xy": "3"}, "switched off"),
         ({"formatt": "png"}, 'did you mean "format"'),
     ],
 )
@@ -221,3 +226,44 @@ def test_depth_is_answered_in_its_own_formats():
     assert client.get("/labels").json()["quantity"]["channels"] == ["depth"]
     assert predict(client, format="npz").status_code == 422
     assert "depth has none" in predict(client, crf="true").json()["error"]
+
+
+@pytest.fixture(scope="module")
+def local(service):
+    """A server that answers to this machine alone."""
+    return TestClient(
+        build_app(replace(service, hosts=frozenset({"localhost"}))), base_url="http://localhost:8000"
+    )
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"origin": "http://localhost:8000"}, {"sec-fetch-site": "same-origin"}]
+)
+def test_a_local_server_answers_its_own_page_and_programs(local, headers):
+    answer = local.post("/predict", files={"image": ("photo.png", as_file(noise()))}, headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"host": "evil.example:8000"}, "answers as localhost, not as evil.example"),
+        ({"host": "localhost.evil.example"}, "answers as localhost"),
+        ({"host": ""}, "answers as localhost"),
+        ({"origin": "http://evil.example"}, "another website sent this"),
+        ({"origin": "http://localhost:9000"}, "another website sent this"),
+        ({"sec-fetch-site": "cross-site"}, "another website sent this"),
+    ],
+)
+def test_a_local_server_computes_nothing_for_other_websites(local, headers, message):
+    before = local.get("/health").json()["answered"]
+    answer = local.post("/predict", files={"image": ("photo.png", as_file(noise()))}, headers=headers)
+    assert answer.status_code == 403
+    assert message in answer.json()["error"]
+    assert local.get("/health").json()["answered"] == before
+
+
+def test_monitors_may_ask_for_the_head_alone(client):
+    assert client.head("/health").status_code == 200
+    assert client.head("/predict").status_code == 405
+    assert client.options("/predict").headers["allow"] == "POST"

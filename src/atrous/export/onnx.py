@@ -130,7 +130,7 @@ class OnnxSession:
         try:
             self._session = runtime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # the runtime has an exception of its own for every state of a file
-            reason = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split()).rsplit(":", 1)[-1].strip()[:200]
             raise CheckpointError(f"{path} cannot be read as ONNX ({reason}); export it anew") from error
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         if text is None:

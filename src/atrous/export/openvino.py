@@ -107,7 +107,7 @@ class OpenVINOFile:
         try:
             model = core.read_model(path)
         except RuntimeError as error:
-            reason = " ".join(str(error).split())[-200:]
+            reason = " ".join(str(error).split()).rsplit(": ", 1)[-1]
             raise CheckpointError(f"{path} cannot be read as OpenVINO ({reason}); export it anew") from error
         if not model.has_rt_info([KEY, "card"]):
             raise CheckpointError(

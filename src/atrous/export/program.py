@@ -41,15 +41,39 @@ def write_program(program: torch.export.ExportedProgram, card: Card, path: Path)
     torch.export.save(program, path, extra_files={f"{KEY}.json": card.to_json()})
 
 
-def load_program(path: Path) -> tuple[nn.Module, Card]:
-    """What `write_program` wrote, ready to be called, and its card.
+class Program:
+    """What `write_program` wrote, ready to be called.
+
+    Args:
+        path: The .pt2; only of one's own: `torch.export.load` is not made for files of others.
+
+    Attributes:
+        card: What it tells of itself.
 
     Raises:
         CheckpointError: If the file was not written by `atrous export`.
     """
-    extra: dict[str, Any] = {f"{KEY}.json": ""}
-    program = torch.export.load(path, extra_files=extra)
-    text = extra[f"{KEY}.json"]
-    if not text:
-        raise CheckpointError(f"{path} was not written by atrous export; export it anew")
-    return program.module(), Card.from_json(text, source=str(path))
+
+    def __init__(self, path: Path) -> None:
+        extra: dict[str, Any] = {f"{KEY}.json": ""}
+        program = torch.export.load(path, extra_files=extra)
+        text = extra[f"{KEY}.json"]
+        if not text:
+            raise CheckpointError(f"{path} was not written by atrous export; export it anew")
+        self.card = Card.from_json(text, source=str(path))
+        self._module = program.module()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """What the program gives of its input.
+
+        Raises:
+            GeometryError: If it was exported for larger inputs only.
+        """
+        try:
+            return self._module(images)
+        except AssertionError as error:  # how torch.export says that a guard failed
+            size = " x ".join(map(str, images.shape[2:]))
+            raise GeometryError(
+                f"the program takes no input of {size} ({error}); leave such images out, or take another "
+                "--format"
+            ) from error

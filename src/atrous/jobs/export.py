@@ -46,14 +46,14 @@ class ExportConfig:
         result: What it gives: logits on the network's own grid; probabilities, or labels (uint8), of every
             pixel; values of a regression.
         precision: float32; float16, as which OpenVINO stores weights; int8, which OpenVINO computes in.
-        images: Images, or folders of them, to compare on; built-in ones unless given, with int8 some of the
-            calibration's that it was not calibrated on.
+        images: Images, or folders of them, to compare on, at most 8; built-in ones unless given, with int8
+            some of the calibration's that it was not calibrated on, where it has 5 or more.
         calibration: Folder with some 40 images like those to come, for int8.
         opset: Version of ONNX's operators.
         tolerance: Largest difference that passes, as a share of the largest value; unless given 0.001, of
             float16 0.02, of int8 any.
-        least_agreement: Least share of equal labels that passes; unless given 0.999, of float16 0.99, of int8
-            0.95.
+        least_agreement: Least share of equal labels that passes, in the mean of the images; unless given
+            0.999, of float16 0.99, of int8 0.95.
 
     Raises:
         ConfigError: If settings contradict each other.
@@ -97,6 +97,11 @@ class ExportConfig:
     def report(self) -> Path:
         """Where the report is written."""
         return self.file.with_suffix(self.file.suffix + ".parity.json")
+
+    @property
+    def failed_report(self) -> Path:
+        """Where it is written if the file does not hold; the report of a file that is there already stays."""
+        return self.file.with_suffix(self.file.suffix + ".failed.parity.json")
 
     @property
     def most(self) -> float:
@@ -165,7 +170,8 @@ def verdict(parity: "Parity") -> str:
     if parity.agreement is not None:
         least = f"({100 * parity.least_agreement:g}% wanted)"
         parts.append(f"{100 * parity.agreement:.3f}% of labels are the same {least}")
-    return f"File against network on {len(parity.compared)} inputs: {', '.join(parts)}."
+    count = len(parity.compared)
+    return f"File against network on {count} input{'s' * (count != 1)}: {', '.join(parts)}."
 
 
 def run(config: ExportConfig) -> Job[ExportResult]:
@@ -204,18 +210,18 @@ def run(config: ExportConfig) -> Job[ExportResult]:
             yield Progress(done, len(inputs), "compare")
         parity = Parity(tuple(compared), config.most, config.least)
         result = ExportResult(
-            _written(config.file),
-            config.report,
+            _written(config.file) if parity.holds else (),
+            config.report if parity.holds else config.failed_report,
             source.form,
             source.card.plain()["takes"],
             config.result,
             parity,
             source.notes,
         )
-        write_text(config.report, json.dumps(result.to_dict(), indent=1) + "\n")
+        write_text(result.report, json.dumps(result.to_dict(), indent=1) + "\n")
         if not parity.holds:
             raise SurgeryError(
-                f"{verdict(parity)} Nothing was written but {config.report}; {_way_out(config)}"
+                f"{verdict(parity)} Nothing was written but {result.report}; {_way_out(config)}"
             )
         for path in reversed(result.written):  # the graph last, so that where it is, its weights are
             draft.with_suffix(path.suffix).replace(path)

@@ -56,7 +56,7 @@ def _pictures(config: ExportConfig, network: DenseNetwork) -> list[tuple[str, np
             raise ConfigError("a network of pairs of images is compared on built-in ones; leave images out")
         held_out = Calibration.from_folder(config.calibration).compared if config.calibration else ()
         files = _files(config.images) if config.images else held_out
-        return [(path.name, read_image(path)[:MOST_SIDE, :MOST_SIDE]) for path in files[:MOST_IMAGES]]
+        return [_cropped(path) for path in files[:MOST_IMAGES]]
     if network.num_channels == 3:
         scenes = open_builtin(Path("builtin:scenes"), "test")
         images = [(scenes[number].name, scenes[number].image) for number in range(len(CUTS))]
@@ -67,6 +67,13 @@ def _pictures(config: ExportConfig, network: DenseNetwork) -> list[tuple[str, np
         (name, image[: image.shape[0] - rows, : image.shape[1] - columns])
         for (name, image), (rows, columns) in zip(images, CUTS, strict=True)
     ]
+
+
+def _cropped(path: Path) -> tuple[str, np.ndarray]:
+    """Name and pixels of a file, of a large one the upper left, which the name then says."""
+    image = read_image(path)
+    part = image[:MOST_SIDE, :MOST_SIDE]
+    return (path.name if part.shape == image.shape else f"{path.name}, upper left"), part
 
 
 def _files(given: Sequence[Path]) -> list[Path]:

@@ -17,7 +17,7 @@ from atrous.export.card import Card, card_of
 from atrous.export.deployed import Deployed, Ends
 from atrous.export.onnx import OnnxSession, write_onnx
 from atrous.export.openvino import OpenVINOFile, described, openvino_model, quantized, write_openvino
-from atrous.export.program import dynamic_program, load_program, write_program
+from atrous.export.program import Program, dynamic_program, write_program
 from atrous.inference.calibration import Calibration
 from atrous.jobs.export import ExportConfig
 from atrous.jobs.export_inputs import as_taken
@@ -125,6 +125,11 @@ def exported(config: ExportConfig) -> Exported:
     is_log = isinstance(meaning, Quantity) and meaning.is_log
     deployed = Deployed(network, ends, is_log=is_log).eval()
     calibration = None if config.calibration is None else Calibration.from_folder(config.calibration)
+    if calibration is not None and not config.images and calibration.compared == calibration.used:
+        few = "it is compared on the images that it was calibrated on, since they are fewer than 5; give more"
+        notes = (*notes, few)
+    if config.format == "program":
+        notes = (*notes, "torch.export guards a program against images of a few cells, which it refuses")
     return Exported(config, deployed, card, not isinstance(meaning, Quantity), notes, calibration)
 
 
@@ -143,6 +148,6 @@ def read_back(path: Path) -> Callable[[Tensor], Tensor]:
     readers: dict[str, Callable[[Path], Callable[[Tensor], Tensor]]] = {
         ".onnx": OnnxSession,
         ".xml": OpenVINOFile,
-        ".pt2": lambda file: load_program(file)[0],
+        ".pt2": lambda file: Program(file),
     }
     return readers[path.suffix.lower()](path)

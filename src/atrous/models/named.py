@@ -15,6 +15,7 @@ from atrous.models.catalog import CATALOG, build_network, load_network
 from atrous.models.contract import DenseNetwork
 from atrous.models.foreign import foreign_network, is_foreign
 
+EXPORTED = (".onnx", ".xml", ".bin", ".pt2")
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".ckpt")
 SIDES = {1: 16000, 2: 224, 3: 64}  # cells along each axis of the example, where nobody says more
 DENSE_SIDE = 512  # px of a photo, for the networks of the catalog
@@ -45,6 +46,8 @@ def named_network(
     if name.endswith(CHECKPOINTS):
         network: nn.Module = load_network(name)
     elif not colon:
+        if name.endswith(EXPORTED):
+            raise ConfigError(f"{name} is an exported file; give the checkpoint that it was made of")
         if name not in CATALOG:
             raise ConfigError(f'"{name}" is no network; {suggestion(name, CATALOG)}; or give {KINDS}')
         network = build_network(name, backbone=backbone)

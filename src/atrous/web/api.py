@@ -21,6 +21,7 @@ from atrous.web.options import FORMATS, VALUE_FORMATS, Options, read_options
 from atrous.web.refusals import RefusedError
 
 SLOW = 60.0  # seconds that an upload may take
+METHODS_KNOWN = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 METHODS = {"/predict": "POST", "/health": "GET", "/labels": "GET"}
 
 
@@ -36,7 +37,7 @@ def add_api(app: FastAPI, service: Service) -> None:
                 lambda: _answer(service, form, options), is_gone=request.is_disconnected
             )
 
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> Response:
         return JSONResponse(
             {
@@ -51,7 +52,7 @@ def add_api(app: FastAPI, service: Service) -> None:
             }
         )
 
-    @app.get("/labels")
+    @app.api_route("/labels", methods=["GET", "HEAD"])
     async def labels() -> Response:
         meaning = service.labeler.meaning
         if isinstance(meaning, LabelSet):
@@ -139,9 +140,8 @@ def encode(
 
 def _refuse_others(app: FastAPI, path: str, method: str) -> None:
     """Say which method an address takes; the page behind all others would answer in its own way."""
+    taken = ("GET", "HEAD") if method == "GET" else (method,)
 
-    @app.api_route(
-        path, methods=[each for each in ("GET", "POST", "PUT", "PATCH", "DELETE") if each != method]
-    )
+    @app.api_route(path, methods=[each for each in METHODS_KNOWN if each not in taken])
     async def other() -> Response:
-        return error_of(f"{path} takes {method}", status=405, headers={"Allow": method})
+        return error_of(f"{path} takes {method}", status=405, headers={"Allow": ", ".join(taken)})

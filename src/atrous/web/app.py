@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -46,6 +49,8 @@ class Service:
     line: Line
     results: Results
     examples: tuple[Example, ...] = ()
+    hosts: frozenset[str] = frozenset()
+    """Names under which the server answers, without the port; any if empty."""
 
 
 def build_app(service: Service) -> FastAPI:
@@ -67,7 +72,8 @@ def build_app(service: Service) -> FastAPI:
     app.add_exception_handler(AtrousError, _impossible)
     app.add_exception_handler(GoneError, _gone)
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(_Guard)
+    app.add_exception_handler(RequestValidationError, _misunderstood)
+    app.add_middleware(_Guard, hosts=service.hosts)
     add_api(app, service)
     add_view(app, service)
     return app
@@ -80,10 +86,15 @@ async def _sweep(results: Results) -> None:
 
 
 class _Guard:
-    """Adds the headers of every answer, and closes gradio's own way to put files on the disk."""
+    """Adds the headers of every answer; turns away other websites, and gradio's way to put files on the disk.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Who visits a website lets it send requests to this machine, also under a name of its own that it has
+    pointed here; so names are checked, and what another website sends is not computed.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: frozenset[str]) -> None:
         self.app = app
+        self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
@@ -98,11 +109,30 @@ class _Guard:
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
-        if scope["type"] == "http" and scope["path"].startswith(UPLOAD):
-            refused = error_of("files are sent to /predict; nothing is stored here", status=404)
-            await refused(scope, receive, with_headers)
-        else:
-            await self.app(scope, receive, with_headers)
+        refused = self._refused(scope) if scope["type"] == "http" else None
+        await (refused or self.app)(scope, receive, with_headers)
+
+    def _refused(self, scope: Scope) -> Response | None:
+        """The answer to a request that goes no further, or None."""
+        if scope["path"].startswith(UPLOAD):
+            return error_of("files are sent to /predict; nothing is stored here", status=404)
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self.hosts and _name_of(host) not in self.hosts:
+            names = ", ".join(sorted(self.hosts))
+            return error_of(f"this server answers as {names}, not as {host}; use one of these", status=403)
+        origin = headers.get("origin", "")
+        is_foreign = headers.get("sec-fetch-site") == "cross-site" or (
+            origin not in ("", "null") and urlsplit(origin).netloc != host
+        )
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and is_foreign:
+            return error_of("another website sent this; open the page of this server itself", status=403)
+        return None
+
+
+def _name_of(host: str) -> str:
+    """A host without its port."""
+    return (urlsplit(f"//{host}").hostname or "").lower()
 
 
 def error_of(sentence: str, *, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -113,6 +143,11 @@ def error_of(sentence: str, *, status: int, headers: dict[str, str] | None = Non
 async def _refused(_request: Request, error: Any) -> Response:
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     return error_of(str(error), status=error.status, headers=headers)
+
+
+async def _misunderstood(_request: Request, error: Any) -> Response:
+    first = error.errors()[0]
+    return error_of(f"{first['loc'][-1]}: {first['msg'].lower()}; mend the address", status=422)
 
 
 async def _impossible(_request: Request, error: Exception) -> Response:

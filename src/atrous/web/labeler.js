@@ -4,10 +4,13 @@ import { Viewer } from "./viewer.js";
 
 const ROOT = new URL("../", import.meta.url);
 const SESSION = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("");
-const MOST_BARS = 6;
+const MOST_BARS = 20;
 const PAUSE = 250; // ms after a slider of the CRF rests
 
-const percent = (share) => (share >= 0.9995 ? "100%" : `${(100 * share).toFixed(1)}%`);
+const percent = (share) => {
+  if (share >= 0.9995) return "100%";
+  return share > 0 && share < 0.0005 ? "<0.1%" : `${(100 * share).toFixed(1)}%`;
+};
 const thousands = (number) => number.toLocaleString("en-US");
 
 export function start(element) {
@@ -146,6 +149,7 @@ class Labeling {
 
   async label(path, options, name) {
     const turn = ++this.state.turn;
+    this.state.sent = name;
     this.complain("");
     this.busy("Labeling");
     try {
@@ -273,7 +277,12 @@ class Labeling {
     } else {
       const chosen = told.classes.find((each) => each.label === told.label);
       decision.textContent = `(${told.x}, ${told.y}): ${chosen.name}`;
-      bars.replaceChildren(...told.classes.slice(0, MOST_BARS).map((each) => {
+      const shown = told.classes.slice(0, MOST_BARS), rest = told.classes.slice(MOST_BARS);
+      if (rest.length) {
+        const left = rest.reduce((sum, each) => sum + each.probability, 0);
+        shown.push({ name: `${rest.length} others`, color: "#888888", probability: left });
+      }
+      bars.replaceChildren(...shown.map((each) => {
         const item = document.createElement("li");
         const name = Object.assign(document.createElement("span"), { className: "at-name", textContent: each.name });
         const track = Object.assign(document.createElement("span"), { className: "at-track" });
@@ -292,15 +301,16 @@ class Labeling {
     if (!told.box) return "This decision can see the whole image.";
     const { left, top, width, height } = told.box;
     const isInside = left >= 0 && top >= 0 && left + width <= this.state.told.width && top + height <= this.state.told.height;
-    return `This decision can see ${width} × ${height} px (${isInside ? "dashed" : "dashed; it reaches beyond the image"}).`;
+    const after = this.state.told.crf ? " The CRF after the network sees the whole image; box and heat are the network's." : "";
+    return `This decision can see ${width} × ${height} px (${isInside ? "dashed" : "dashed; it reaches beyond the image"}).${after}`;
   }
 
   heatWords(told, heat) {
-    const most = `${Math.round(100 * heat.share)}% of what moves it lies in ${thousands(heat.pixels)} px`;
+    const most = `${Math.round(100 * heat.share)}% of what moves it${heat.is_whole ? "" : " there"} lies in ${thousands(heat.pixels)} px`;
     const area = told.box ? told.box.width * told.box.height : this.state.told.width * this.state.told.height;
     const part = heat.is_whole ? `, ${percent(heat.pixels / area)} of that.` : ".";
-    const limit = heat.is_whole ? "" : ` To stay quick, only the ${heat.window[1]} × ${heat.window[0]} px around it were measured.`;
-    return most + part + limit;
+    const limit = heat.is_whole ? "" : `To stay quick, only ${heat.window[1]} × ${heat.window[0]} px around it were measured.`;
+    return heat.is_whole ? most + part : `${limit} ${most}${part}`;
   }
 
   unpick() {
@@ -325,7 +335,13 @@ class Labeling {
       await this.showLabels(told);
       if (this.state.pixel) await this.pick(...this.state.pixel);
     } catch (error) {
-      if (turn === this.crfTurn) this.complain(error.message);
+      if (turn === this.crfTurn) {
+        this.complain(error.message);
+        if (box.checked && !this.state.told.crf) { // refused: nothing was refined
+          box.checked = false;
+          this.find(".at-crf-settings").hidden = true;
+        }
+      }
     } finally {
       if (turn === this.crfTurn) this.busy("");
     }
@@ -349,6 +365,7 @@ class Labeling {
   complain(sentence) {
     const alert = this.find(".at-alert");
     alert.hidden = !sentence;
-    alert.textContent = sentence && sentence[0].toUpperCase() + sentence.slice(1);
+    const isName = this.state.sent && sentence.startsWith(this.state.sent);
+    alert.textContent = isName ? sentence : sentence && sentence[0].toUpperCase() + sentence.slice(1);
   }
 }

@@ -97,7 +97,7 @@ def _size_of(data: bytes, name: str) -> tuple[int, int]:
                 return image.size
         except Image.DecompressionBombError as error:
             raise RefusedError(
-                f"{name} has far too many pixels ({error}); send it smaller", status=413
+                f"{name} has far too many pixels to be looked at; send it smaller", status=413
             ) from error
         except UnidentifiedImageError as error:
             raise RefusedError(

@@ -44,6 +44,7 @@ class Line:
         self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._open = 0  # places taken
+        self._working = 0
         self._seconds = USUAL  # of a task, lately
         for number in range(concurrency):
             threading.Thread(target=self._serve, name=f"worker {number}", daemon=True).start()
@@ -52,6 +53,11 @@ class Line:
     def length(self) -> int:
         """Requests that wait or are under way."""
         return self._open
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a worker is under way with a task."""
+        return self._working > 0
 
     @property
     def retry_after(self) -> int:
@@ -102,6 +108,10 @@ class Line:
             task.result.cancel()  # only what still waits can be
             result.cancel()
 
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._working += change
+
     def _serve(self) -> None:
         """One task after the other, without end."""
         while True:
@@ -109,12 +119,14 @@ class Line:
             if not task.result.set_running_or_notify_cancel():
                 continue
             start = time.perf_counter()
+            self._count(1)
             try:
                 value = task.work()
             except BaseException as error:  # noqa: BLE001 (handed to the one who waits for the result)
                 task.result.set_exception(error)
             else:
                 task.result.set_result(value)
+            self._count(-1)
             with self._lock:
                 self._seconds += 0.3 * (time.perf_counter() - start - self._seconds)
                 self.num_done += 1

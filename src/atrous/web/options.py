@@ -10,7 +10,15 @@ from atrous.web.refusals import RefusedError
 
 FORMATS = {"png": "image/png", "json": "application/json", "overlay": "image/jpeg", "npz": "application/zip"}
 VALUE_FORMATS = {"png": "image/png", "json": "application/json", "overlay": "image/jpeg", "tif": "image/tiff"}
-MOST_STEPS = 50  # of a CRF; nothing changes long before
+CRF_RANGES = {
+    "spatial_sigma": (0.5, 1000.0),
+    "spatial_weight": (0.0, 1000.0),
+    "sigma_xy": (1.0, 10_000.0),
+    "sigma_rgb": (1.0, 1000.0),
+    "bilateral_weight": (0.0, 1000.0),
+    "num_steps": (1, 20),
+}
+"""Of settings of a CRF; below them each pixel is a neighborhood of its own: minutes, and gigabytes."""
 LABELS = ("rle", "png", "none")
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -47,11 +55,16 @@ def read_options(sent: dict[str, str], formats: dict[str, str]) -> Options:
         if name not in known:
             raise RefusedError(f'there is no option "{name}"; {suggestion(name, known)}', status=422)
     settings = {name: value for name, value in sent.items() if name not in own}
+    crf = _boolean(sent.get("crf"))
+    if settings and crf is False:
+        raise RefusedError(
+            f"{next(iter(settings))} is of a CRF that is switched off; leave out one of both", status=422
+        )
     return Options(
         format=_one_of("format", sent.get("format", "png"), tuple(formats)),
         labels=_one_of("labels", sent.get("labels", "rle"), LABELS),
         opacity=read_opacity(sent.get("opacity", "0.5")),
-        crf=True if settings and "crf" not in sent else _boolean(sent.get("crf")),
+        crf=True if settings else crf,
         settings=read_settings(settings),
     )
 
@@ -60,15 +73,19 @@ def read_settings(sent: dict[str, Any]) -> CRFSettings:
     """Settings of a CRF of texts or numbers.
 
     Raises:
-        RefusedError: 422 if one is no number.
+        RefusedError: 422 if one is no number, or beyond what is done here.
     """
     try:
         values = {name: _number(name, value) for name, value in sent.items()}
         settings = from_dict(CRFSettings, values, source="the request")
     except ConfigError as error:
         raise RefusedError(str(error), status=422) from error
-    if (settings.num_steps or 0) > MOST_STEPS:
-        raise RefusedError(f"num_steps {settings.num_steps} is above {MOST_STEPS}; 10 are usual", status=422)
+    for name, (least, most) in CRF_RANGES.items():
+        value = getattr(settings, name)
+        if value is not None and not least <= value <= most:
+            raise RefusedError(
+                f"{name} {value:g} is not from {least:g} to {most:g}; choose one between", status=422
+            )
     return settings
 
 

@@ -1,6 +1,9 @@
 """Serve a checkpoint as a web page and an HTTP API, on this machine unless told otherwise."""
 
+import atexit
 import importlib.util
+import os
+import sys
 import threading
 import time
 from contextlib import closing
@@ -15,6 +18,7 @@ from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
 from atrous.web.limits import Limits
+from atrous.web.scratch import scratch_folder
 from atrous.web.server import bound, serving, url_of
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from atrous.web.examples import Example
     from atrous.web.labeler import Labeler
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 POLL = 0.1  # seconds, between two looks at what happened
 
 
@@ -77,7 +82,7 @@ def run(config: ServeConfig) -> Job[Served]:
     if importlib.util.find_spec("gradio") is None:
         raise ConfigError('the page needs gradio, which is not installed; run pip install "atrous[web]"')
     start = time.monotonic()
-    with listen() as wish, closing(bound(config.host, config.port)) as listening:
+    with listen() as wish, closing(bound(config.host, config.port)) as listening, scratch_folder():
         yield Progress(0, 0, "load", message=f"loading {config.checkpoint}")
         service = build_service(config)
         with serving(service, listening) as server:
@@ -85,7 +90,16 @@ def run(config: ServeConfig) -> Job[Served]:
             yield Progress(0, 0, "serve", message=f"{url}  (Ctrl-C stops)")
             while not wish.stop and server.is_alive():
                 time.sleep(POLL)
+    if service.line.is_working:
+        atexit.register(_leave)
     return Served(url, service.line.num_done, time.monotonic() - start)
+
+
+def _leave() -> None:
+    """End at once: an interpreter that ends under a thread inside a kernel aborts the process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def build_service(config: ServeConfig) -> "Service":
@@ -121,7 +135,12 @@ def build_service(config: ServeConfig) -> "Service":
     if predictor.quantity is None:
         threading.Thread(target=_warm_crf, args=(labeler, examples[0]), daemon=True).start()
     line = Line(concurrency=limits.concurrency, waiting=limits.queue)
-    return Service(labeler, looker, limits, line, results, examples)
+    return Service(labeler, looker, limits, line, results, examples, hosts=_hosts(config.host))
+
+
+def _hosts(host: str) -> frozenset[str]:
+    """Names of this machine for itself, if the server listens to nobody else."""
+    return LOOPBACK | {host} if host in LOOPBACK else frozenset()
 
 
 def _warm_crf(labeler: "Labeler", example: "Example") -> None:

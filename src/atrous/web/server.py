@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from atrous.errors import ConfigError
-from atrous.web.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from atrous.web.app import Service
@@ -48,29 +47,26 @@ def serving(service: "Service", listening: socket.socket) -> Iterator[threading.
     It is a thread so that signals stay with whoever waits for them here.
     """
     os.environ.update(SILENT)
-    with scratch_folder():
-        import uvicorn
+    import uvicorn
 
-        from atrous.web.app import build_app
-        from atrous.web.page import mount_page  # gradio reads the variables when it is imported
+    from atrous.web.app import build_app
+    from atrous.web.page import mount_page  # gradio reads the variables when it is imported
 
-        config = uvicorn.Config(
-            mount_page(build_app(service), service),
-            log_level="critical",  # what fails here is printed by the app, once
-            access_log=False,
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_graceful_shutdown=LAST_WORDS,
-            server_header=False,
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(
-            target=server.run, kwargs={"sockets": [listening]}, name="server", daemon=True
-        )
-        thread.start()
-        try:
-            yield thread
-        finally:
-            server.should_exit = True
-            thread.join(timeout=LAST_WORDS)
-            server.force_exit = True  # pages that are open keep a connection for good
-            thread.join(timeout=LAST_WORDS)
+    config = uvicorn.Config(
+        mount_page(build_app(service), service),
+        log_level="critical",  # what fails here is printed by the app, once
+        access_log=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=LAST_WORDS,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="server", daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        server.should_exit = True
+        thread.join(timeout=LAST_WORDS)
+        server.force_exit = True  # pages that are open keep a connection for good
+        thread.join(timeout=LAST_WORDS)
