@@ -178,7 +178,9 @@ def test_a_crf_refuses_images_that_would_take_too_long(client):
     assert "a CRF refines up to 5,000" in answer.json()["error"]
 
 
-@pytest.mark.parametrize(("path", "method"), [("/predict", "POST"), ("/health", "GET"), ("/labels", "GET")])
+@pytest.mark.parametrize(
+    ("path", "method"), [("/predict", "POST"), ("/health", "GET, HEAD"), ("/labels", "GET, HEAD")]
+)
 def test_another_method_is_told_the_right_one(client, path, method):
     answer = client.request("DELETE", path)
     assert answer.status_code == 405

@@ -1,7 +1,9 @@
 import signal
 import socket
 import sys
+import threading
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -104,6 +106,27 @@ def test_a_signal_ends_it_quickly_and_leaves_nothing(checkpoint, tmp_path, numbe
     assert "stopped after" in printed
     assert "Traceback" not in printed
     assert not list(tmp_path.glob("atrous-serve-*"))
+
+
+@pytest.mark.slow
+def test_a_signal_while_the_network_computes_ends_it_as_well(checkpoint):
+    with running(checkpoint) as (process, url):
+        heavy = as_file(noise(2000, 2000))
+
+        def ask():
+            with suppress(httpx.HTTPError):  # it is cut off
+                httpx.post(f"{url}/predict", files={"image": heavy}, data={"format": "npz"}, timeout=60)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        while not httpx.get(f"{url}/health").json()["queue"]:
+            assert asking.is_alive()
+        time.sleep(0.5)  # decoded by now
+        start = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert time.monotonic() - start < QUICK
+        asking.join()
 
 
 @pytest.mark.slow
