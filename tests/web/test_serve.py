@@ -110,8 +110,8 @@ def test_a_signal_ends_it_quickly_and_leaves_nothing(checkpoint, tmp_path, numbe
 
 @pytest.mark.slow
 def test_a_signal_while_the_network_computes_ends_it_as_well(checkpoint):
-    with running(checkpoint) as (process, url):
-        heavy = as_file(noise(2000, 2000))
+    with running(checkpoint, "--max-pixels", "16000000") as (process, url):
+        heavy = as_file(noise(3600, 3600))  # for longer than the server waits
 
         def ask():
             with suppress(httpx.HTTPError):  # it is cut off
