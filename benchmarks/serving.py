@@ -97,19 +97,8 @@ def server(checkpoint: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server on a free port."""
     with bound("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "atrous",
-            "serve",
-            str(checkpoint),
-            "--port",
-            str(port),
-            "--max-pixels",
-            "1000000",
-        ]
-    )
+    words = ["serve", str(checkpoint), "--port", str(port), "--max-pixels", "1000000"]
+    process = subprocess.Popen([sys.executable, "-m", "atrous", *words])
     url = f"http://127.0.0.1:{port}"
     try:
         end = time.monotonic() + PATIENCE

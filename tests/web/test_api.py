@@ -1,6 +1,5 @@
 import base64
 import io
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -228,41 +227,6 @@ def test_depth_is_answered_in_its_own_formats():
     assert client.get("/labels").json()["quantity"]["channels"] == ["depth"]
     assert predict(client, format="npz").status_code == 422
     assert "depth has none" in predict(client, crf="true").json()["error"]
-
-
-@pytest.fixture(scope="module")
-def local(service):
-    """A server that answers to this machine alone."""
-    return TestClient(
-        build_app(replace(service, hosts=frozenset({"localhost"}))), base_url="http://localhost:8000"
-    )
-
-
-@pytest.mark.parametrize(
-    "headers", [{}, {"origin": "http://localhost:8000"}, {"sec-fetch-site": "same-origin"}]
-)
-def test_a_local_server_answers_its_own_page_and_programs(local, headers):
-    answer = local.post("/predict", files={"image": ("photo.png", as_file(noise()))}, headers=headers)
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("headers", "message"),
-    [
-        ({"host": "evil.example:8000"}, "answers as localhost, not as evil.example"),
-        ({"host": "localhost.evil.example"}, "answers as localhost"),
-        ({"host": ""}, "answers as localhost"),
-        ({"origin": "http://evil.example"}, "another website sent this"),
-        ({"origin": "http://localhost:9000"}, "another website sent this"),
-        ({"sec-fetch-site": "cross-site"}, "another website sent this"),
-    ],
-)
-def test_a_local_server_computes_nothing_for_other_websites(local, headers, message):
-    before = local.get("/health").json()["answered"]
-    answer = local.post("/predict", files={"image": ("photo.png", as_file(noise()))}, headers=headers)
-    assert answer.status_code == 403
-    assert message in answer.json()["error"]
-    assert local.get("/health").json()["answered"] == before
 
 
 def test_monitors_may_ask_for_the_head_alone(client):

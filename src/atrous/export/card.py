@@ -139,9 +139,15 @@ def _tensors(text: str) -> dict[str, Tensor]:
 
 
 def card_of(
-    network: DenseNetwork, ends: Ends, *, name: str, arguments: dict[str, Any], labels: dict[str, Any]
+    network: DenseNetwork,
+    ends: Ends,
+    *,
+    name: str,
+    arguments: dict[str, Any],
+    labels: dict[str, Any],
+    precision: str = "float32",
 ) -> Card:
-    """The card of a network in float32, without a CRF."""
+    """The card of a network, without a CRF."""
     return Card(
         network=name,
         arguments=arguments,
@@ -152,4 +158,5 @@ def card_of(
         num_channels=network.num_channels,
         num_outputs=network.num_classes,
         ends=ends,
+        precision=precision,
     )

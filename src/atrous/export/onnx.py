@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from atrous.errors import CheckpointError, ConfigError, GeometryError
 from atrous.export.card import KEY, Card
-from atrous.export.program import AXES, dynamic_program
+from atrous.export.program import AXES
+from atrous.geometry.program import export_program
 from atrous.layers.bins import BinMeans
 
 OPSET = 20
@@ -43,7 +44,7 @@ def write_onnx(network: nn.Module, example: Tensor, card: Card, path: Path, *, o
     if not 18 <= opset <= onnx.defs.onnx_opset_version():
         newest = onnx.defs.onnx_opset_version()
         raise ConfigError(f"opset {opset} is not written here; take one of 18 to {newest}")
-    program = dynamic_program(with_bins(network), example)
+    program = export_program(with_bins(network), example, any_size=True)
     with _quietly():
         try:
             made = torch.onnx.export(
@@ -71,13 +72,12 @@ def write_onnx(network: nn.Module, example: Tensor, card: Card, path: Path, *, o
 
 def with_bins(network: nn.Module) -> nn.Module:
     """The network with its means over bins as products: ONNX pools adaptively to one cell or by constants."""
-    if not any(_bins(part) for part in network.modules()):
+    found = {path: bins for path, part in network.named_modules() if (bins := _bins(part))}
+    if not found:
         return network
     changed = copy.deepcopy(network)
-    for part in list(changed.modules()):
-        for name, child in part.named_children():
-            if bins := _bins(child):
-                setattr(part, name, BinMeans(bins))
+    for path, bins in found.items():
+        changed.set_submodule(path, BinMeans(bins))
     return changed
 
 
@@ -110,7 +110,6 @@ class OnnxSession:
 
     Attributes:
         card: What it tells of itself.
-        opset: Version of the operators, as far as the runtime tells: its own, where it does not.
         description: What computes, in one line.
 
     Raises:

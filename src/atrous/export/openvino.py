@@ -1,6 +1,7 @@
 """OpenVINO files: an .xml with the graph and a .bin with the weights beside it, in int8 on request."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from atrous.errors import CheckpointError, GeometryError
 from atrous.export.card import KEY, Card
 from atrous.export.openvino_package import load_nncf, load_openvino, openvino_core, quietly
-from atrous.export.program import AXES, dynamic_program
+from atrous.export.program import AXES
+from atrous.geometry.program import export_program
 
 Item = TypeVar("Item")
 
@@ -29,7 +31,7 @@ def openvino_model(network: nn.Module, example: Tensor, card: Card) -> Any:
         GeometryError: If the network, or an operator of it, cannot be exported.
     """
     openvino = load_openvino()
-    program = dynamic_program(network, example)
+    program = export_program(network, example, any_size=True)
     with quietly():
         try:
             model = openvino.convert_model(program)
@@ -51,20 +53,21 @@ def described(model: Any, card: Card) -> Any:
     return model
 
 
-def quantized(model: Any, items: Sequence[Item], read: Callable[[Item], np.ndarray], *, ends: str) -> Any:
+def quantized(model: Any, items: Sequence[Item], read: Callable[[Item], np.ndarray], *, result: str) -> Any:
     """A model whose convolutions compute in int8.
 
     Args:
         model: Of any size.
         items: What to calibrate on.
-        read: From one of them to an input of the model.
-        ends: The result that it gives; interpolation to pixels stays in float.
+        read: From one of them to an input of the model; one by one, since at Dilation8's margin 40 would take
+            0.3 GB.
+        result: What it gives; interpolation to pixels stays in float.
 
     Raises:
         ConfigError: If NNCF cannot be imported.
     """
     nncf = load_nncf()
-    ignored = None if ends == "logits" else nncf.IgnoredScope(types=["MatMul"], validate=False)
+    ignored = None if result == "logits" else nncf.IgnoredScope(types=["MatMul"], validate=False)
     with quietly():
         return nncf.quantize(
             model, nncf.Dataset(list(items), read), subset_size=len(items), ignored_scope=ignored
@@ -114,14 +117,20 @@ class OpenVINOFile:
                 f"{path} does not say what its outputs mean; give a file that atrous export wrote"
             )
         self.card = Card.from_json(str(model.get_rt_info([KEY, "card"]).value), source=str(path))
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "bf16" if in_bfloat16 else "f32",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        }
-        self._compiled = core.compile_model(model, "CPU", settings)
+        self._model = model
+        self._in_bfloat16 = in_bfloat16
         computing = "bfloat16" if in_bfloat16 else self.card.precision
         self.description = f"OpenVINO {openvino.__version__.partition('-')[0]}, {computing}"
+
+    @cached_property
+    def _compiled(self) -> Any:
+        """Made for the first input: who wants the card alone does not wait for it."""
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if self._in_bfloat16 else "f32",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        return openvino_core().compile_model(self._model, "CPU", settings)
 
     def __call__(self, images: Tensor) -> Tensor:
         """What the graph gives of its input."""

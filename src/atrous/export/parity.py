@@ -61,6 +61,19 @@ class Parity:
         is_near = difference is None or difference <= self.tolerance
         return is_near and (agreement is None or agreement >= self.least_agreement)
 
+    @property
+    def verdict(self) -> str:
+        """How the file compares, in a sentence."""
+        parts = []
+        if self.largest_difference is not None:
+            allowed = "" if self.tolerance == math.inf else f" ({self.tolerance:g} allowed)"
+            parts.append(f"largest difference {self.largest_difference:.1e} of the largest value{allowed}")
+        if self.agreement is not None:
+            least = f"({100 * self.least_agreement:g}% wanted)"
+            parts.append(f"{100 * self.agreement:.3f}% of labels are the same {least}")
+        count = len(self.compared)
+        return f"File against network on {count} input{'s' * (count != 1)}: {', '.join(parts)}."
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {

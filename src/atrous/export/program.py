@@ -1,39 +1,15 @@
-"""The program of a network that takes any height and width, and torch's own file of it."""
+"""Torch's own file of a program that takes any height and width."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.export import Dim
+from torch import Tensor
 
 from atrous.errors import CheckpointError, GeometryError
 from atrous.export.card import KEY, Card
-from atrous.geometry.program import evaluating, quietly_exported
 
 AXES = {1: ("samples",), 2: ("height", "width"), 3: ("x", "y", "z")}
-
-
-def dynamic_program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
-    """The exported program of a module, with the batch and all spatial axes dynamic.
-
-    Args:
-        network: In evaluation mode it takes the example.
-        example: A batch of two (2, c, *spatial), so that no size is taken for a constant.
-
-    Raises:
-        GeometryError: If a size must be known to export it.
-    """
-    sides = dict.fromkeys((0, *range(2, example.ndim)), Dim.DYNAMIC)
-    with evaluating(network), quietly_exported():
-        try:
-            return torch.export.export(network, (example,), dynamic_shapes=(sides,), strict=False)
-        except Exception as error:  # a forward is foreign code: it may raise anything
-            reason = " ".join(str(error).split())[:300]
-            raise GeometryError(
-                f"the network cannot be exported for any height and width: {reason}; let no value of a "
-                "tensor and no comparison of sizes decide what is computed"
-            ) from error
 
 
 def write_program(program: torch.export.ExportedProgram, card: Card, path: Path) -> None:

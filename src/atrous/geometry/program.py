@@ -8,21 +8,31 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.export import Dim
 from torch.fx.node import map_arg
 
 from atrous.errors import GeometryError
 from atrous.geometry.source import users_line
 
 
-def export_program(network: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
+def export_program(
+    network: nn.Module, example: Tensor, *, any_size: bool = False
+) -> torch.export.ExportedProgram:
     """The exported program of a module in evaluation mode.
+
+    Args:
+        network: Any module.
+        example: An input (b, c, *spatial) that it takes.
+        any_size: Whether batch and spatial axes stay dynamic; the example then has a batch of two, and no
+            side that could be taken for a constant.
 
     Raises:
         GeometryError: If the exporter or the module's own forward stops.
     """
-    with evaluating(network), quietly_exported():
+    shapes = (dict.fromkeys((0, *range(2, example.ndim)), Dim.DYNAMIC),) if any_size else None
+    with evaluating(network), _quiet():
         try:
-            return torch.export.export(network, (example,), strict=False)
+            return torch.export.export(network, (example,), dynamic_shapes=shapes, strict=False)
         except Exception as error:  # a forward is foreign code: it may raise anything
             reason = " ".join(str(error).split())[:300]
             raise GeometryError(
@@ -81,7 +91,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def quietly_exported() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Without PyTorch's own account of an operator that failed; the error says the same, shorter."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     was_disabled, logger.disabled = logger.disabled, True

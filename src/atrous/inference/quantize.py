@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from atrous.export.openvino_package import load_nncf
+from atrous.export.openvino import quantized
 from atrous.geometry.program import evaluating
 from atrous.inference.calibration import Agreement, Calibration, read_as_seen_by
 from atrous.models.contract import DenseNetwork
@@ -26,11 +26,12 @@ def quantize(graph: Any, network: DenseNetwork, calibration: Calibration, *, siz
         ConfigError: If NNCF cannot be imported.
         DataError: If an image is not readable.
     """
-    nncf = load_nncf()
-    dataset = nncf.Dataset(
-        calibration.used, lambda path: read_as_seen_by(network, path, size=size).numpy()
-    )  # read one by one: at Dilation8's margin 40 would take 0.3 GB
-    return nncf.quantize(graph, dataset, subset_size=len(calibration.used))
+    return quantized(
+        graph,
+        calibration.used,
+        lambda path: read_as_seen_by(network, path, size=size).numpy(),
+        result="logits",
+    )
 
 
 def compare_labels(

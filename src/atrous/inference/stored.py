@@ -70,5 +70,5 @@ def stored_labels(path: Path) -> dict[str, Any]:
 
 
 def weight_files(path: Path) -> tuple[Path, ...]:
-    """All files that a stored network is made of."""
+    """All files that a stored network is made of, itself first."""
     return (path, path.with_suffix(".bin")) if path.suffix.lower() == ".xml" else (path,)

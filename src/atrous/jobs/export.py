@@ -158,20 +158,7 @@ class ExportResult:
             f'input "images": {self.takes}; output "{self.gives}"; any height, width and batch',
             *(f"Note: {note}." for note in self.notes),
         ]
-        return "\n".join([self.parity.to_table(), "", verdict(self.parity), *said])
-
-
-def verdict(parity: "Parity") -> str:
-    """How the file compares, in a sentence."""
-    parts = []
-    if parity.largest_difference is not None:
-        allowed = "" if parity.tolerance == float("inf") else f" ({parity.tolerance:g} allowed)"
-        parts.append(f"largest difference {parity.largest_difference:.1e} of the largest value{allowed}")
-    if parity.agreement is not None:
-        least = f"({100 * parity.least_agreement:g}% wanted)"
-        parts.append(f"{100 * parity.agreement:.3f}% of labels are the same {least}")
-    count = len(parity.compared)
-    return f"File against network on {count} input{'s' * (count != 1)}: {', '.join(parts)}."
+        return "\n".join([self.parity.to_table(), "", self.parity.verdict, *said])
 
 
 def run(config: ExportConfig) -> Job[ExportResult]:
@@ -189,6 +176,7 @@ def run(config: ExportConfig) -> Job[ExportResult]:
     refuse_unwritable(config.file)
     yield Progress(0, 3, "export")
     from atrous.export.parity import Parity, compare
+    from atrous.inference.stored import weight_files
     from atrous.jobs.export_inputs import inputs_of
     from atrous.jobs.export_write import exported, read_back
 
@@ -210,7 +198,7 @@ def run(config: ExportConfig) -> Job[ExportResult]:
             yield Progress(done, len(inputs), "compare")
         parity = Parity(tuple(compared), config.most, config.least)
         result = ExportResult(
-            _written(config.file) if parity.holds else (),
+            weight_files(config.file) if parity.holds else (),
             config.report if parity.holds else config.failed_report,
             source.form,
             source.card.plain()["takes"],
@@ -221,7 +209,7 @@ def run(config: ExportConfig) -> Job[ExportResult]:
         write_text(result.report, json.dumps(result.to_dict(), indent=1) + "\n")
         if not parity.holds:
             raise SurgeryError(
-                f"{verdict(parity)} Nothing was written but {result.report}; {_way_out(config)}"
+                f"{parity.verdict} Nothing was written but {result.report}; {_way_out(config)}"
             )
         for path in reversed(result.written):  # the graph last, so that where it is, its weights are
             draft.with_suffix(path.suffix).replace(path)
@@ -232,10 +220,6 @@ def run(config: ExportConfig) -> Job[ExportResult]:
 def export(config: ExportConfig) -> ExportResult:
     """Run the export to its end; see `run`."""
     return drain(run(config))
-
-
-def _written(file: Path) -> tuple[Path, ...]:
-    return (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
 
 
 def _way_out(config: ExportConfig) -> str:
@@ -250,5 +234,7 @@ def _beside(file: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.stem}.") as folder:
             yield Path(folder) / file.name
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"cannot write {file} ({error}); what was there before is untouched") from error

@@ -15,10 +15,12 @@ from atrous.data.voice import Voice
 from atrous.errors import ConfigError
 from atrous.export.card import Card, card_of
 from atrous.export.deployed import Deployed, Ends
-from atrous.export.onnx import OnnxSession, write_onnx
-from atrous.export.openvino import OpenVINOFile, described, openvino_model, quantized, write_openvino
-from atrous.export.program import Program, dynamic_program, write_program
+from atrous.export.onnx import write_onnx
+from atrous.export.openvino import described, openvino_model, quantized, write_openvino
+from atrous.export.program import Program, write_program
+from atrous.geometry.program import export_program
 from atrous.inference.calibration import Calibration
+from atrous.inference.exported import is_exported, open_exported
 from atrous.jobs.export import ExportConfig
 from atrous.jobs.export_inputs import as_taken
 from atrous.models.catalog import network_of
@@ -75,7 +77,7 @@ class Exported:
             case "onnx":
                 write_onnx(self.deployed, example, self.card, path, opset=self.config.opset)
             case "program":
-                write_program(dynamic_program(self.deployed, example), self.card, path)
+                write_program(export_program(self.deployed, example, any_size=True), self.card, path)
             case "openvino":
                 self._write_openvino(example, path)
 
@@ -86,7 +88,7 @@ class Exported:
                 model,
                 self.calibration.used,
                 lambda file: as_taken(read_image(file), self.network, raw=self.config.raw).numpy(),
-                ends=self.config.result,
+                result=self.config.result,
             )
             model = described(model, self.card)
         write_openvino(model, path, in_float16=self.config.precision == "float16")
@@ -119,8 +121,8 @@ def exported(config: ExportConfig) -> Exported:
         name=checkpoint.network,
         arguments=checkpoint.arguments,
         labels=checkpoint.labels,
+        precision=config.precision,
     )
-    card = replace(card, precision=config.precision)
     card, notes = _with_crf(card, checkpoint)
     is_log = isinstance(meaning, Quantity) and meaning.is_log
     deployed = Deployed(network, ends, is_log=is_log).eval()
@@ -145,9 +147,4 @@ def _with_crf(card: Card, checkpoint: Checkpoint) -> tuple[Card, tuple[str, ...]
 
 def read_back(path: Path) -> Callable[[Tensor], Tensor]:
     """What a file gives of its input, in its runtime."""
-    readers: dict[str, Callable[[Path], Callable[[Tensor], Tensor]]] = {
-        ".onnx": OnnxSession,
-        ".xml": OpenVINOFile,
-        ".pt2": lambda file: Program(file),
-    }
-    return readers[path.suffix.lower()](path)
+    return open_exported(path) if is_exported(path) else Program(path)
