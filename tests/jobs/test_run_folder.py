@@ -99,11 +99,11 @@ def test_an_earlier_run_is_not_overwritten(folder, what):
 
 
 def test_nothing_cannot_be_resumed(folder):
-    with pytest.raises(CheckpointError, match=r"has no last\.safetensors to resume; leave out --resume"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint at .*last\.safetensors"):
         folder.load_state()
-    with pytest.raises(CheckpointError, match="leave out --resume"):
+    with pytest.raises(CheckpointError, match="holds no run to resume; leave out --resume to start"):
         folder.refuse_missing()
-    folder.save_state(some_state())
+    folder.begin("seed = 1\n")  # killed right after that
     folder.refuse_missing()
 
 
@@ -149,9 +149,10 @@ def test_a_finished_stage_keeps_its_model_and_drops_its_scores(folder):
 
 
 def test_nothing_temporary_is_left(folder):
-    folder.write_recipe("seed = 1\n")
+    folder.begin("seed = 1\n")
+    folder.keep_provenance({"versions": {}})
     folder.save_state(some_state())
     folder.save_state(some_state())
     save_some_model(folder)
     names = sorted(path.name for path in folder.path.iterdir())
-    assert names == ["last.safetensors", "model.safetensors", "recipe.toml"]
+    assert names == ["last.safetensors", "model.safetensors", "provenance.json", "recipe.toml"]

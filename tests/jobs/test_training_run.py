@@ -4,7 +4,6 @@ import torch
 
 from atrous.data.open import open_dataset
 from atrous.jobs.progress import drain
-from atrous.jobs.train import TrainConfig
 from atrous.jobs.training_run import frequency_weights, launch
 
 
@@ -23,7 +22,7 @@ def test_frequency_weights_are_median_frequency_over_frequency(tiny_data):
 
 
 def test_launch_alone_is_one_process_in_the_wanted_precision():
-    fabric = launch(TrainConfig(device="cpu", precision="float32"))
+    fabric = launch(device="cpu", precision="float32")
     assert (fabric.world_size, fabric.global_rank, fabric.device) == (1, 0, torch.device("cpu"))
     assert fabric._precision.precision == "32-true"
-    assert launch(TrainConfig(device="cpu", precision="bfloat16"))._precision.precision == "bf16-mixed"
+    assert launch(device="cpu", precision="bfloat16")._precision.precision == "bf16-mixed"

@@ -13,9 +13,10 @@ from atrous.errors import StoppedError
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import drain
 from atrous.jobs.run_folder import Position, RunFolder
+from atrous.jobs.stage_files import Bench
 from atrous.jobs.stage_plan import plan_stages
 from atrous.jobs.train import TrainConfig
-from atrous.jobs.training_stage import Bench, StageRun
+from atrous.jobs.training_stage import StageRun
 from atrous.layers.blocks import CeilMaxPool
 from atrous.models.context import ContextModule
 from atrous.models.contract import PLAIN_RGB, DenseNetwork, LogitGeometry

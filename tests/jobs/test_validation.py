@@ -17,6 +17,7 @@ def test_validation_gives_the_scores_of_evaluate_and_leaves_the_network_as_it_wa
     fabric = Fabric(accelerator="cpu", devices=1)
     dataset = open_dataset(tiny_data, "val")
     scores = drain(validate(network, dataset, fabric=fabric, precision="float32"))
+    assert scores is not None
     expected = evaluate(Predictor(network, label_set=dataset.label_set, device="cpu"), dataset)
     assert scores.to_dict() == expected.to_dict()
     assert (network.training, context.training, front_end.training) == (True, True, False)

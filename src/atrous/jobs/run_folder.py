@@ -3,6 +3,7 @@
 | file                   | what                                                                    |
 |------------------------|-------------------------------------------------------------------------|
 | recipe.toml            | everything the run was told                                             |
+| provenance.json        | what else decides its weights: data, versions, machine, git             |
 | model.safetensors      | the best network of the current stage, ready for `atrous predict`       |
 | STAGE.safetensors      | the best network of a finished stage                                    |
 | last.safetensors       | weights and optimizer of the last saved step, for --resume              |
@@ -13,6 +14,7 @@
 
 import csv
 import io
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,12 +26,17 @@ from torch import Tensor
 from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
 from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
-from atrous.files import write_atomically, write_text
+from atrous.files import remove_leftovers, write_atomically, write_text
 from atrous.jobs.task import AnyScores
 from atrous.jobs.tasks import scores_of
+from atrous.jobs.train import STAGES
 from atrous.models.contract import AnyNormalization, normalization_of
 
-STATE_VERSION = 4  # 3 had no CRF
+FILES = (
+    *("recipe.toml", "provenance.json", "model.safetensors", "last.safetensors", "log.csv", "curves.png"),
+    *(f"{stage}.safetensors" for stage in STAGES),
+)
+STATE_VERSION = 5  # 4 was always validated where that was due; 3 had no CRF
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +74,14 @@ class Position:
         step: Updates of that stage behind it.
         rows: The log so far.
         scores: On validation, of the best network of each stage so far.
+        unvalidated: Whether validation is due at this step and was not finished.
     """
 
     stage: str
     step: int
     rows: tuple[Row, ...] = ()
     scores: Mapping[str, AnyScores] = field(default_factory=dict)
+    unvalidated: bool = False
 
     @property
     def best(self) -> AnyScores | None:
@@ -86,6 +95,7 @@ class Position:
             "step": self.step,
             "rows": [asdict(row) for row in self.rows],
             "scores": {stage: scores.to_dict() for stage, scores in self.scores.items()},
+            "unvalidated": self.unvalidated,
         }
 
     @classmethod
@@ -93,7 +103,7 @@ class Position:
         """The inverse of `to_dict`."""
         rows = tuple(Row(**row) for row in fields["rows"])
         scores = {stage: scores_of(entry) for stage, entry in fields["scores"].items()}
-        return cls(fields["stage"], fields["step"], rows, scores)
+        return cls(fields["stage"], fields["step"], rows, scores, fields.get("unvalidated", False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +145,11 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def recipe(self) -> Path:
+        """Everything the run was told."""
+        return self.path / "recipe.toml"
+
+    @property
     def last(self) -> Path:
         """What `--resume` reads."""
         return self.path / "last.safetensors"
@@ -159,25 +174,35 @@ class RunFolder:
         Raises:
             OutputError: If there is one.
         """
-        if any(path.exists() for path in (self.last, self.model, self.path / "recipe.toml")):
+        if any(path.exists() for path in (self.last, self.model, self.recipe)):
             raise OutputError(
                 f"{self.path} holds a run already; add --resume to go on, or choose another --output"
             )
 
     def refuse_missing(self) -> None:
-        """Make sure that there is a run to go on with.
+        """Make sure that there is a run to go on with: its recipe, if it was killed before its first save.
 
         Raises:
             CheckpointError: If there is none.
         """
-        if not self.last.exists():
-            raise CheckpointError(
-                f"{self.path} has no last.safetensors to resume; leave out --resume to start"
-            )
+        if not self.recipe.exists():
+            raise CheckpointError(f"{self.path} holds no run to resume; leave out --resume to start")
 
-    def write_recipe(self, text: str) -> None:
-        """Write recipe.toml."""
-        write_text(self.path / "recipe.toml", text)
+    def begin(self, recipe: str) -> None:
+        """Write recipe.toml unless it is there, and remove what a killed process left half written."""
+        if not self.recipe.exists():
+            write_text(self.recipe, recipe)
+        remove_leftovers(self.path / name for name in FILES)
+
+    def keep_provenance(self, provenance: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Write provenance.json unless it is there; what is there then, None if it is new or not readable."""
+        path = self.path / "provenance.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            write_text(path, json.dumps(provenance, indent=2) + "\n")
+            return None
+        return known if isinstance(known, dict) else None
 
     def save_model(self, checkpoint: Checkpoint) -> None:
         """Replace the best network."""
@@ -205,9 +230,8 @@ class RunFolder:
         Raises:
             CheckpointError: If there is nothing to resume, or the file is broken.
         """
-        self.refuse_missing()
         tensors, header = load_tensors(self.last)
-        if header.get("state_version") not in (3, STATE_VERSION):
+        if header.get("state_version") not in (3, 4, STATE_VERSION):
             raise CheckpointError(f"{self.last} was written by another version of atrous; start a new run")
         position = Position.from_dict(header["position"])
         normalization = normalization_of(header["normalization"])

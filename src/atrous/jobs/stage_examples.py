@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from lightning_fabric import Fabric
 
+from atrous.data.loader import index_at
 from atrous.data.voice import Recordings
 from atrous.jobs.cached_scores import ScoreCache
 from atrous.jobs.sound_examples import labeled_sound_examples, sound_examples
@@ -39,3 +40,17 @@ def stage_examples(
         return sound_examples(data, subject, stage, fabric=fabric, seed=seed, start=start)
     examples = _BY_AXES[subject.num_axes]
     return examples(data, subject, stage, fabric=fabric, seed=seed, start=start)  # type: ignore[arg-type]
+
+
+def samples_of_update(data: AnySamples, plan: StagePlan, *, step: int, num_processes: int) -> list[str]:
+    """Names of the samples that an update learns from, on all processes, in their order.
+
+    Args:
+        data: Of the stage.
+        plan: It has the seed and the sizes.
+        step: Updates before it.
+        num_processes: That share it.
+    """
+    per_update = plan.stage.batch_size * plan.stage.accumulate * num_processes
+    positions = range(step * per_update, (step + 1) * per_update)
+    return [data[index_at(at, num_samples=len(data), seed=plan.data_seed)].name for at in positions]

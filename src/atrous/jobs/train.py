@@ -141,7 +141,7 @@ def run(config: TrainConfig) -> Job[TrainResult]:
     reasons: tuple[str, ...] = ()
     if config.resume:
         folder.refuse_missing()
-        saved = load_toml(folder.path / "recipe.toml", TrainConfig)
+        saved = load_toml(folder.recipe, TrainConfig)
         config = _resumed(config, saved)
     else:
         folder.refuse_existing()

@@ -1,8 +1,5 @@
 """A whole training run: data, network, stages, in the order of the recipe, from wherever it stopped."""
 
-import atexit
-import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -21,18 +18,20 @@ from atrous.data.quantity import MeasuredSamples
 from atrous.data.samples import Samples
 from atrous.data.voice import Recordings
 from atrous.errors import CheckpointError, ConfigError
-from atrous.inference.machine import computes_in_bfloat16, pick_device
 from atrous.jobs.crf_settings import describe, settings_of
 from atrous.jobs.crf_training import start_crf
 from atrous.jobs.interrupt import listen
+from atrous.jobs.processes import launch, lost_processes_told
 from atrous.jobs.progress import Job, Progress
+from atrous.jobs.provenance import Provenance, differences, provenance_of
 from atrous.jobs.run_folder import Position, Row, RunFolder, State
+from atrous.jobs.stage_files import Bench
 from atrous.jobs.stage_plan import StagePlan, plan_stages
 from atrous.jobs.task import AnySamples, Task
 from atrous.jobs.tasks import meaning_of_samples, open_samples, task_of
 from atrous.jobs.tensorboard import tensorboard_events
 from atrous.jobs.train import STAGES, TrainConfig, TrainResult
-from atrous.jobs.training_stage import Bench, StageRun
+from atrous.jobs.training_stage import StageRun
 from atrous.models.catalog import build_network
 from atrous.models.companding import Companding
 from atrous.models.contract import DenseNetwork
@@ -47,12 +46,13 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
     The recipe is written, with the reasons for what was picked above it, once everything is known to fit.
     """
     folder = RunFolder(config.output)
-    state = folder.load_state() if config.resume else None
+    state = folder.load_state() if config.resume and folder.last.exists() else None
+    config = replace(config, resume=state is not None)  # a run killed before its first save starts anew
     known = state.label_set if state else starting_classes(config.init)
     train_set = _samples(config, config.train_split, known)
     val_set = _samples(config, config.val_split, train_set.label_set) if config.val_split else None
     task = task_of(meaning_of_samples(train_set))
-    fabric = launch(config)
+    fabric = launch(device=config.device, precision=config.precision)
     config = fabric.broadcast(config)  # a picked recipe depends on the speed that each process measured
     network, start = _start_network(config, train_set, state, task)
     task.refuse(config, network)
@@ -72,45 +72,43 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
         assert isinstance(train_set, Samples)  # the task has refused others
         class_weights = yield from frequency_weights(train_set)
     plans = plan_stages(config, network, class_weights, crf, task=task)
-    if not config.resume and fabric.is_global_zero:
-        folder.write_recipe(to_toml(config, comment="\n".join(reasons)))
+    if fabric.is_global_zero:
+        folder.begin(to_toml(config, comment="\n".join(reasons)))
+        splits = {config.train_split: train_set}
+        if val_set is not None:
+            splits[config.val_split] = val_set
+        yield from _keep_provenance(folder, (yield from provenance_of(config, fabric, splits)))
     position = state.position if state else Position(plans[0].name, 0)
     with listen() as wish, _log(config, folder, position, fabric) as log:
         bench = Bench(config, fabric, network, train_set, val_set, folder, wish, log, crf)
-        for plan in plans:
-            if _is_done(plan, position):
-                if fabric.is_global_zero and not folder.stage_model(plan.name).exists():
-                    folder.finish_stage(plan.name)  # it was killed between its last two lines
-                continue
-            if position.stage != plan.name:
-                position, state = Position(plan.name, 0, position.rows, position.scores), None
-            position = yield from StageRun(bench, plan, position, state).run()
+        with lost_processes_told(fabric, folder.last):
+            position = yield from _run_stages(bench, plans, position, state)
     return TrainResult(folder.model, dict(position.scores))
 
 
-def launch(config: TrainConfig) -> Fabric:
-    """Device and precision; under `torchrun`, one of its processes."""
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision
-    device = pick_device(config.device)
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    nodes = int(os.environ.get("WORLD_SIZE", "1")) // processes
-    fabric = Fabric(
-        accelerator=device.type,
-        devices=processes if device.index is None else [device.index],
-        num_nodes=nodes,
-        strategy="ddp" if processes * nodes > 1 else "auto",
-        precision="bf16-mixed" if computes_in_bfloat16(device, config.precision) else "32-true",
-    )
-    fabric.launch()
-    if processes * nodes > 1:
-        atexit.register(_leave_processes)
-    return fabric
+def _run_stages(
+    bench: Bench, plans: Sequence[StagePlan], position: Position, state: State | None
+) -> Job[Position]:
+    """The stages that do not lie behind the position."""
+    for plan in plans:
+        if _is_done(plan, position):
+            if bench.fabric.is_global_zero and not bench.folder.stage_model(plan.name).exists():
+                bench.folder.finish_stage(plan.name)  # it was killed between its last two lines
+            continue
+        if position.stage != plan.name:
+            position, state = Position(plan.name, 0, position.rows, position.scores), None
+        position = yield from StageRun(bench, plan, position, state).run()
+    return position
 
 
-def _leave_processes() -> None:
-    """Close gloo's threads before the interpreter goes; a process that ends over them aborts at times."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+def _keep_provenance(folder: RunFolder, provenance: Provenance) -> Job[None]:
+    """Have it beside the recipe; say what is another than when the run began, if it goes on."""
+    before = folder.keep_provenance(provenance)
+    if before is not None and (changed := differences(before, provenance)):
+        said = "; ".join(changed)
+        yield Progress(
+            0, 0, "resume", message=f"the run goes on, but not as if it had never stopped, since {said}"
+        )
 
 
 def _samples(config: TrainConfig, split: str, known: LabelSet | None) -> AnySamples:
@@ -206,5 +204,5 @@ def _log(
 def _is_done(plan: StagePlan, position: Position) -> bool:
     """Whether the stage lies behind the position."""
     if plan.name == position.stage:
-        return position.step >= plan.stage.num_steps
+        return position.step >= plan.stage.num_steps and not position.unvalidated
     return STAGES.index(plan.name) < STAGES.index(position.stage)

@@ -1,5 +1,6 @@
 """Scores during training, with the same predictor that users predict with."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -22,17 +23,32 @@ def validate(
     fabric: Fabric,
     precision: Precision,
     crf: CRFRNN | None = None,
-) -> Job[AnyScores]:
-    """Scores of the network, refined where there is a CRF, on the data set, which all processes share."""
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Job[AnyScores | None]:
+    """Scores of the network, refined where there is a CRF, on the data set, which all processes share.
+
+    Args:
+        network: What is scored.
+        dataset: With labels, or measured values.
+        fabric: Device and processes.
+        precision: That it is computed in.
+        crf: Refines the network's scores.
+        is_stopped: Asked before each sample, by all processes at the same time; once it says yes, there are
+            no scores.
+    """
     task = task_of(meaning_of_samples(dataset))
     predictor = Predictor(
         network, label_set=task.meaning, device=str(fabric.device), precision=precision, crf=crf
     )
     mine = range(fabric.global_rank, len(dataset), fabric.world_size)
     total = task.zeros()
-    for done, counts in enumerate(task.count_each(predictor, dataset, indices=mine), start=1):
-        total += counts
-        yield Progress(done, len(mine), "validation")
+    each = task.count_each(predictor, dataset, indices=mine)
+    for number in range(-(-len(dataset) // fabric.world_size)):  # the same for all processes
+        if is_stopped():
+            return None
+        if (counts := next(each, None)) is not None:
+            total += counts
+            yield Progress(number + 1, len(mine), "validation")
     return task.score(_sum_over_processes(total, fabric))
 
 
