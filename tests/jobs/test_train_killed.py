@@ -22,10 +22,12 @@ KILLED = -9
 @pytest.fixture(scope="module")
 def forked():
     """Asks the process that forks."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    process = subprocess.Popen([sys.executable, str(FORKED)], text=True, **pipes)
-    assert process.stdin is not None
-    assert process.stdout is not None
+    process = subprocess.Popen(
+        [sys.executable, str(FORKED)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    questions, answers = process.stdin, process.stdout
+    assert questions is not None
+    assert answers is not None
 
     def ask(config, **how):
         recipe = config.output.with_suffix(".toml")
@@ -37,9 +39,9 @@ def forked():
             "log": str(config.output.with_suffix(".log")),
             **how,
         }
-        process.stdin.write(f"{json.dumps(request)}\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        questions.write(f"{json.dumps(request)}\n")
+        questions.flush()
+        return json.loads(answers.readline())
 
     yield ask
     process.communicate(timeout=60)

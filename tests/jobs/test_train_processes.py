@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from atrous.errors import CheckpointError
 from atrous.jobs.run_folder import Position, RunFolder
 from atrous.jobs.train import TrainConfig, train
 from atrous.training.settings import Stage
+from jobs.runs import advance
 
 STAGE = Stage(num_steps=6, batch_size=1, crop_size=(32, 40), learning_rate=0.01, scale=(0.8, 1.3))
 PATIENCE = 250  # s; a busy machine takes its time
@@ -209,3 +211,36 @@ def test_two_processes_stop_together_and_go_on_as_if_they_had_not(config, start)
     whole = replace(config, output=config.output.with_name("whole"))
     assert finish(start(*pair(whole)))[0] == 0
     assert_same(config.output, whole.output)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_of_two_processes_one_that_is_killed_ends_the_other_with_a_line_and_the_state_stands(
+    config, start, victim
+):
+    """Started by hand, not by torchrun, which would end the other one itself."""
+    config = replace(config, front_end=replace(STAGE, num_steps=400), context=Stage(), joint=Stage())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        start(
+            "-m", "atrous", *command(config), env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank}
+        )
+        for rank in "01"
+    ]
+    wait_until_saved(processes[0], config.output, step=3)
+    processes[victim].kill()
+    code, _, errors = finish(processes[1 - victim])
+    assert code == 1
+    position = position_of(config.output)
+    assert 3 < position.step < 400
+    lines = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert lines == [
+        "error: another of the 2 processes of this training is gone (its own output says why); "
+        f"step {position.step} of front_end is saved: start all of them again with --resume"
+    ]
+    train(
+        replace(config, resume=True, output=config.output)
+    )  # the state is whole: one process can go on from it
