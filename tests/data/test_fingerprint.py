@@ -65,6 +65,7 @@ def test_the_order_of_classes_in_the_weights_changes_nothing(tiny_data):
     samples = open_dataset(tiny_data, "train")
     reordered = in_order_of(samples, LabelSet(("sky", "ground", "wall")))
     assert of(reordered) == of(samples)
+    assert files_of(reordered) == files_of(samples)
 
 
 @pytest.mark.parametrize("name", ["builtin:scenes", "builtin:cues-24"])

@@ -7,9 +7,12 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.numpy import load_file
 
+from atrous.data.labels import LabelSet
 from atrous.data.loader import index_at
 from atrous.data.open import open_dataset
+from atrous.data.order import in_order_of
 from atrous.errors import TrainingError
+from atrous.inference.machine import Precision
 from atrous.inference.predictor import Predictor
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.progress import drain
@@ -82,6 +85,22 @@ def test_a_cache_belongs_to_the_weights(cache, front_end, dataset, tmp_path):
     with torch.no_grad():
         next(front_end.parameters()).add_(1e-3)
     assert ScoreCache.of(front_end, dataset, tmp_path / "scores").folder != cache.folder
+
+
+def test_a_cache_belongs_to_the_data_and_the_precision(cache, front_end, dataset, tiny_data, tmp_path):
+    def folder(samples, precision: Precision = "float32"):
+        return ScoreCache.of(front_end, samples, tmp_path / "scores", precision=precision).folder
+
+    assert folder(dataset) == cache.folder
+    assert folder(dataset, "bfloat16") != cache.folder
+    assert folder(open_dataset(tiny_data, "val")) != cache.folder
+    reordered = in_order_of(dataset, LabelSet(("sky", "ground", "wall")))
+    assert folder(reordered) != cache.folder
+    image = tiny_data / "train/images/train2.png"
+    image.write_bytes(image.read_bytes() + b" ")
+    assert folder(dataset) != cache.folder
+    image.unlink()
+    assert folder(dataset) != cache.folder  # and filling it names what is missing
 
 
 def test_cached_examples_of_whole_images_are_the_uncached_ones(cache, front_end, dataset):

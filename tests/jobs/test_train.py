@@ -123,6 +123,21 @@ def test_a_run_leaves_what_its_folder_promises(config):
 
 
 @pytest.mark.slow
+def test_runs_on_the_same_front_end_share_its_scores(config, tmp_path):
+    config = replace(config, joint=Stage(), score_cache=tmp_path / "scores")
+    train(config)
+    (cache,) = (tmp_path / "scores").iterdir()
+    written = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert len(written) == 4 * 2  # mirrored too
+    front_end = config.output / "front_end.safetensors"
+    other = replace(config, output=tmp_path / "other", front_end=Stage(), init=front_end)
+    train(other)
+    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == written
+    ours, theirs = (load_network(run.output / "context.safetensors").state_dict() for run in (config, other))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+@pytest.mark.slow
 def test_scores_are_those_of_the_best_network_of_each_stage(config):
     """What the run reports of a stage is what `evaluate` says about the network that it left."""
     result = train(replace(config, validate_every=2, joint=Stage()))

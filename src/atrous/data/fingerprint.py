@@ -21,6 +21,8 @@ from atrous.errors import DataError
 SAMPLES_OF_MADE_DATA = 4  # they come out of one program: if that has changed, so have these
 NUM_THREADS = 4
 
+AnySamples = Samples | MeasuredSamples | Recordings
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
@@ -38,14 +40,13 @@ class Fingerprint:
     sha256: str
 
 
-def fingerprint(samples: Samples | MeasuredSamples | Recordings) -> Generator[int, None, Fingerprint]:
+def fingerprint(samples: AnySamples) -> Generator[int, None, Fingerprint]:
     """The fingerprint of a split; yields the number of files read so far. It reads them all, not decoding.
 
     Raises:
         DataError: If one cannot be read.
     """
-    while isinstance(samples, Reordered):  # the same files, whatever the numbers of their classes
-        samples = samples.samples
+    samples = _as_they_lie(samples)
     whole = hashlib.sha256(json.dumps(samples.label_set.to_dict()).encode())
     files = files_of(samples)
     if not files:
@@ -62,8 +63,9 @@ def fingerprint(samples: Samples | MeasuredSamples | Recordings) -> Generator[in
     return Fingerprint(len(samples), num_bytes, whole.hexdigest())
 
 
-def files_of(samples: Samples | MeasuredSamples | Recordings) -> tuple[Path, ...]:
+def files_of(samples: AnySamples) -> tuple[Path, ...]:
     """Every file that samples are read from, once, in their order; none of built-in data."""
+    samples = _as_they_lie(samples)
     if isinstance(samples, Dataset):
         paths = [path for pair in samples.pairs for path in (pair.image_path, pair.mask_path)]
     elif isinstance(samples, MeasuredFolder):
@@ -73,6 +75,13 @@ def files_of(samples: Samples | MeasuredSamples | Recordings) -> tuple[Path, ...
     else:
         paths = []
     return tuple(dict.fromkeys(paths))  # annotations of many images lie in one file
+
+
+def _as_they_lie(samples: AnySamples) -> AnySamples:
+    """The samples with the numbers that their classes have in the files."""
+    while isinstance(samples, Reordered):
+        samples = samples.samples
+    return samples
 
 
 def _digest(path: Path) -> tuple[int, str]:

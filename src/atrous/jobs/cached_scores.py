@@ -4,6 +4,7 @@ Yu & Koltun's released scripts do the same: the context module learns from store
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
+from atrous.data.fingerprint import files_of
 from atrous.data.labels import IGNORE
 from atrous.data.loader import index_at, read_ahead
 from atrous.data.samples import Samples
@@ -46,9 +48,17 @@ class ScoreCache:
     stride: int
 
     @classmethod
-    def of(cls, front_end: DenseNetwork, dataset: Samples, parent: Path) -> "ScoreCache":
-        """The cache of these weights, in a folder named by their hash."""
-        digest = hashlib.sha256()
+    def of(
+        cls, front_end: DenseNetwork, dataset: Samples, parent: Path, *, precision: Precision = "float32"
+    ) -> "ScoreCache":
+        """The cache of these weights on this data, in a folder named by the hash of both.
+
+        Runs may share a folder of caches: what another network, precision or state of the files gives lies in
+        another cache.
+        """
+        settings = (front_end.normalization.to_dict(), dataset.label_set.to_dict(), len(dataset), precision)
+        files = [(str(path), *_state(path)) for path in files_of(dataset)]
+        digest = hashlib.sha256(json.dumps((settings, files)).encode())
         for value in front_end.state_dict().values():
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         return cls(parent / digest.hexdigest()[:16], dataset, front_end.output_stride)
@@ -111,6 +121,15 @@ class ScoreCache:
             labels = _window(labels, start * self.stride, cells * self.stride, axis)
         step = stage.loss_stride
         return scores, np.ascontiguousarray(labels[::step, ::step])
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """What changes when a file does: its size and when it was written, ns; zeros of a missing one."""
+    try:
+        found = path.stat()
+    except OSError:  # reading its sample says so
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _window(labels: np.ndarray, start: int, length: int, axis: int) -> np.ndarray:

@@ -42,6 +42,8 @@ class TrainConfig:
         validate_every: Steps from one validation to the next; 0 validates at the end of each stage.
         save_every: Steps from one save to the next, for --resume.
         resume: Go on with the run in `output`.
+        score_cache: Folder in which the context stage keeps the front end's scores for other runs that stand on
+            it; unless given they go with the stage.
         tensorboard: Also write TensorBoard events (needs the extra of that name).
         minutes: Time the picked recipe may take.
         front_end: The stage that trains the front end alone.
@@ -70,6 +72,7 @@ class TrainConfig:
     validate_every: int = 0
     save_every: int = 200
     resume: bool = False
+    score_cache: Path | None = None
     tensorboard: bool = False
     minutes: float = 30.0
     front_end: Stage = field(default_factory=Stage)

@@ -126,9 +126,10 @@ class StageRun:
         bench, stage, subject = self.bench, self.plan.stage, self.plan.subject
         if self.plan.name != "context" or not isinstance(subject, DilatedNet) or not can_cache(stage):
             return
-        self.cache = ScoreCache.of(subject.front_end, bench.train_set, bench.folder.scores)  # type: ignore[arg-type]
+        device, precision = str(bench.fabric.device), bench.config.precision
+        parent = bench.config.score_cache or bench.folder.scores
+        self.cache = ScoreCache.of(subject.front_end, bench.train_set, parent, precision=precision)  # type: ignore[arg-type]
         if bench.fabric.is_global_zero:
-            device, precision = str(bench.fabric.device), bench.config.precision
             for progress in self.cache.fill(
                 subject.front_end, mirror=stage.mirror, device=device, precision=precision
             ):
