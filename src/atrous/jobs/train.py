@@ -42,7 +42,7 @@ class TrainConfig:
         validate_every: Steps from one validation to the next; 0 validates at the end of each stage.
         save_every: Steps from one save to the next, for --resume.
         resume: Go on with the run in `output`.
-        score_cache: Folder in which the context stage keeps the front end's scores for other runs that stand on
+        score_cache: Folder in which the context stage keeps the front end's scores for other runs on top of
             it; unless given they go with the stage.
         tensorboard: Also write TensorBoard events (needs the extra of that name).
         minutes: Time the picked recipe may take.
