@@ -41,6 +41,7 @@ from atrous.models.naive import (
 from atrous.models.pspnet import pspnet
 from atrous.models.regressor import compact_regressor
 from atrous.models.released import dilation7_kitti, dilation8_camvid, dilation8_voc, dilation10_cityscapes
+from atrous.models.street import street, street_frontend
 from atrous.models.unet import unet, unet_small, unet_valid
 from atrous.models.wavenet import wavenet, wavenet_labeler, wavenet_undilated
 from atrous.ops.levels import LEVELS
@@ -91,6 +92,8 @@ CATALOG: dict[str, Callable[..., DenseNetwork]] = {
     "modern": modern,
     "efficientnet_lite0_frontend": efficientnet_lite0_frontend,
     "efficientnet_lite0": efficientnet_lite0,
+    "street_frontend": street_frontend,
+    "street": street,
     "context3d": context3d,
     "compact_regressor": compact_regressor,
     "wavenet": wavenet,
@@ -109,6 +112,7 @@ FRONT_ENDS = {
     "dilation10_cityscapes": "frontend",
     "compact_context": "compact",
     "efficientnet_lite0": "efficientnet_lite0_frontend",
+    "street": "street_frontend",
 }
 
 

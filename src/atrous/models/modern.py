@@ -14,21 +14,19 @@ parts.
 """
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from atrous.geometry.axis import Resample, Window
-from atrous.geometry.axis_field import AxisField
 from atrous.layers.attention import AttentionBlock
 from atrous.layers.blocks import conv_norm_relu
 from atrous.layers.pyramid import ASPP
 from atrous.layers.upsample_features import upsample_features
 from atrous.models.backbone import Backbone
 from atrous.models.backbones import build_backbone
-from atrous.models.contract import DenseNetwork, LogitGeometry
+from atrous.models.contract import DenseNetwork
+from atrous.models.joined import cells_of, geometry_of, joined
 
 OUTPUT_STRIDE = 16
 FINE_STRIDE = 4
@@ -73,8 +71,9 @@ class ModernNetwork(DenseNetwork):
         self.factor = coarse.geometry.output_stride // FINE_STRIDE
         self.shift = (fine.geometry.center - coarse.geometry.center) / FINE_STRIDE
         reach = max(DILATIONS) + (KERNEL_SIZE // 2) * sum(ATTENTION_DILATIONS)
-        seen = coarse.geometry.then_cells(1 + 2 * reach)
-        self.geometry = _decoded(seen, factor=self.factor, shift=self.shift)
+        seen = cells_of(coarse.geometry.then_cells(1 + 2 * reach))
+        seen = joined(seen, factor=self.factor, shift=self.shift, kernel_size=5)  # two 3x3
+        self.geometry = geometry_of(seen, is_global=True)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k y x"]:
         """Logits (b, k, ceil(h / 4), ceil(w / 4))."""
@@ -91,16 +90,6 @@ class ModernNetwork(DenseNetwork):
     def new_layers(self) -> Sequence[str]:
         """All beyond the backbone."""
         return ("pyramid.", "attention.", "skip.", "decoder.", "classes.")
-
-
-def _decoded(coarse: LogitGeometry, *, factor: int, shift: float) -> LogitGeometry:
-    """Where features lie and how far they see after interpolation and the decoder's 3x3 convolutions."""
-    first = coarse.center - (coarse.receptive_field - 1) / 2
-    last = first + coarse.receptive_field - 1
-    cells = AxisField((int(first),), (int(last),), coarse.output_stride)
-    field = cells.through(Resample(Fraction(1, factor), Fraction(shift) / factor, reach=1))
-    field = field.through(Window(5, padding=(2, 2)))  # two 3x3
-    return LogitGeometry(int(field.stride), float(field.center), field.size, is_global=True)
 
 
 def modern(num_classes: int = 21, *, backbone: str = "resnet50") -> ModernNetwork:
