@@ -20,7 +20,6 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 from rich.table import Table
-from safetensors.numpy import load_file
 from torch import nn
 
 from atrous.config import load_toml
@@ -182,7 +181,7 @@ class Bench:
         geometry, num_classes = self.front_end.geometry, self.front_end.num_classes
         total = Counts.zeros(num_classes)
         for index in range(len(self.judged_on.dataset)):
-            stored = load_file(self.judged_on.path(index, mirrored=False))
+            stored = self.judged_on.read(index)
             with torch.no_grad():
                 logits = context(torch.from_numpy(stored["scores"].astype(np.float32))[None])[0]
             labels = stored["labels"]

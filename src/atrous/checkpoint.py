@@ -118,14 +118,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any])
     """
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     metadata = {HEADER: json.dumps(header)}
-
-    def write(temporary: Path) -> None:
-        try:
-            save_file(contiguous, temporary, metadata=metadata)
-        except SafetensorError as error:  # how safetensors says that the disk is full
-            raise OSError(str(error)) from error
-
-    write_atomically(path, write)
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary, metadata=metadata))
 
 
 def load_tensors(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from atrous.errors import OutputError
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+(?P<ending>\.[^.]+))\.\w{8}(?P=ending)")  # as mkstemp and we name them
@@ -28,7 +30,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter is how safetensors says that the disk is full
         raise OutputError(f"cannot write {path} ({error}); what was there before is untouched") from error
     finally:
         if temporary is not None:

@@ -1,3 +1,4 @@
+import resource
 from dataclasses import replace
 from itertools import islice
 
@@ -11,7 +12,7 @@ from atrous.data.labels import LabelSet
 from atrous.data.loader import index_at
 from atrous.data.open import open_dataset
 from atrous.data.order import in_order_of
-from atrous.errors import TrainingError
+from atrous.errors import DataError, OutputError, TrainingError
 from atrous.inference.machine import Precision
 from atrous.inference.predictor import Predictor
 from atrous.jobs.cached_scores import ScoreCache, can_cache
@@ -181,3 +182,27 @@ def test_mirrored_scores_are_used_half_of_the_time(cache, dataset):
 )
 def test_scores_are_cached_where_every_image_is_seen_unchanged(change, expected):
     assert can_cache(replace(STAGE, **change)) is expected
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_broken_file_of_the_cache_is_named(cache, damage):
+    path = cache.path(1, mirrored=False)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:50])
+    else:
+        path.unlink()
+    with pytest.raises(DataError, match=r"000001\.safetensors are broken .*remove them to have them made"):
+        taken(cache, STAGE)
+
+
+def test_a_full_disk_is_told_and_the_rest_stays(cache, front_end):
+    cache.path(2, mirrored=False).unlink()
+    before = sorted(cache.folder.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # bytes a file; what a disk of that size does
+    try:
+        with pytest.raises(OutputError, match=r"cannot write .*000002\.safetensors .*; what was there"):
+            drain(cache.fill(front_end, mirror=False, device="cpu", precision="float32"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(cache.folder.iterdir()) == before

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from atrous.data.fingerprint import files_of
 from atrous.data.labels import IGNORE
 from atrous.data.loader import index_at, read_ahead
 from atrous.data.samples import Samples
-from atrous.errors import TrainingError
+from atrous.errors import DataError, TrainingError
 from atrous.files import write_atomically
 from atrous.inference.machine import Precision
 from atrous.inference.predictor import Predictor
@@ -95,6 +96,20 @@ class ScoreCache:
         }
         write_atomically(path, lambda temporary: save_file(arrays, temporary))
 
+    def read(self, index: int, *, mirrored: bool = False) -> dict[str, np.ndarray]:
+        """The `scores` and `labels` of a sample.
+
+        Raises:
+            DataError: If the file is broken or gone.
+        """
+        path = self.path(index, mirrored=mirrored)
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise DataError(
+                f"stored scores {path} are broken ({error}); remove them to have them made again"
+            ) from error
+
     def examples(self, stage: Stage, *, numbers: range, seed: int) -> Iterator[Example]:
         """Batches of score crops (b, k, y, x) and the labels that count."""
 
@@ -112,7 +127,7 @@ class ScoreCache:
         generator = np.random.default_rng((seed, 1, position))
         index = index_at(position, num_samples=len(self.dataset), seed=seed)
         mirrored = stage.mirror and bool(generator.random() < 0.5)
-        stored = load_file(self.path(index, mirrored=mirrored))
+        stored = self.read(index, mirrored=mirrored)
         scores, labels = stored["scores"].astype(np.float32), stored["labels"]
         for axis, crop in enumerate(stage.crop_size):
             cells, size = -(-crop // self.stride), scores.shape[1 + axis]
