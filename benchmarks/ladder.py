@@ -1,0 +1,188 @@
+"""The ladder of Yu & Koltun's table 4: front end, context modules, dense CRF, CRF-RNN, joint training.
+
+Run it as `python benchmarks/ladder.py --data DATA --init vgg16_imagenet_conv.safetensors --output FOLDER`.
+Each seed trains one front end; both context modules learn from its stored scores; settings of the dense CRF
+are searched on training images, for each rung with the first seed; the CRF-RNN starts from those and is
+trained end to end. Stages are those of `recipes/camvid_light.toml` and `camvid_crf_rnn.toml`. Everything
+resumes: started again, it does what is missing. The networks are judged on the split `val`.
+"""
+
+import argparse
+import json
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from atrous.checkpoint import load_checkpoint, save_checkpoint
+from atrous.config import load_toml
+from atrous.crf.stored import crf_of, with_crf
+from atrous.jobs import evaluate, refine, train
+from atrous.jobs.inference_settings import InferenceSettings
+from atrous.jobs.progress import Job, T
+from atrous.training.settings import Stage
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+NETWORKS = {  # rung: network, context module
+    "front end": ("frontend_light", "none"),
+    "+ Basic": ("dilation8_light", "none"),
+    "+ Large": ("frontend_light", "large"),
+}
+NOISE = 0.01  # of the Large module's start, as the released filler's; Basic starts as the identity
+SEARCH_IMAGES, SEARCH_BUDGET = 24, 60
+WAYS = ("no CRF", "dense CRF", "CRF-RNN")
+EXTRA = {"joint": "+ Basic, trained jointly", "longer": "front end, trained as long again as joint"}
+
+
+def main() -> None:
+    """Do what is missing, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--init", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments = parser.parse_args()
+    ladder = Ladder(arguments.data, arguments.init, arguments.output, arguments.seeds[0])
+    for seed in arguments.seeds:  # what costs most comes last
+        for rung in NETWORKS:
+            ladder.score(f"{rung}, no CRF", seed, ladder.rung(rung, seed))
+    for name in EXTRA:
+        for seed in arguments.seeds:
+            ladder.score(name, seed, ladder.extra(name, seed))
+    for seed in arguments.seeds:
+        for rung in NETWORKS:
+            ladder.score(f"{rung}, dense CRF", seed, ladder.dense(rung, seed))
+    for seed in arguments.seeds:
+        for rung in NETWORKS:
+            ladder.score(f"{rung}, CRF-RNN", seed, ladder.learned(rung, seed))
+    Console(width=110).print(table_of(ladder.results))
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """The runs and what they scored; `search_seed` is the seed with which CRFs are searched."""
+
+    data: Path
+    init: Path
+    folder: Path
+    search_seed: int
+
+    @property
+    def results(self) -> dict[str, dict[str, float]]:
+        """Mean IoU by network and seed."""
+        path = self.folder / "results.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def score(self, name: str, seed: int, checkpoint: Path) -> None:
+        """Judge a network, unless that is done."""
+        known = self.results
+        if str(seed) in known.get(name, {}):
+            return
+        settings = InferenceSettings(precision="auto", engine="torch")
+        result = told(evaluate.run(evaluate.EvaluateConfig(checkpoint, self.data, inference=settings)))
+        known.setdefault(name, {})[str(seed)] = result.scores.figure
+        (self.folder / "results.json").write_text(json.dumps(known, indent=1))
+        Console(stderr=True).print(f"{name}, seed {seed}: {100 * result.scores.figure:.1f}")
+
+    def rung(self, name: str, seed: int) -> Path:
+        """The network of a rung."""
+        recipe = load_toml(RECIPES / "camvid_light.toml", train.TrainConfig)
+        network, module = NETWORKS[name]
+        if name == "front end":
+            config = replace(recipe, network=network, context=Stage(), joint=Stage(), init=self.init)
+        else:
+            config = replace(recipe, network=network, context_module=module, front_end=Stage(), joint=Stage())
+            noise = NOISE if module == "large" else 0.0
+            config = replace(config, noise=noise, init=self.rung("front end", seed))
+        return self._trained(config, name, seed)
+
+    def extra(self, name: str, seed: int) -> Path:
+        """What comes after the rungs: joint training, and its control of as many updates."""
+        recipe = load_toml(RECIPES / "camvid_light.toml", train.TrainConfig)
+        config = replace(recipe, front_end=Stage(), context=Stage())
+        if name == "longer":
+            config = replace(config, network="frontend_light", init=self.rung("front end", seed))
+        else:
+            config = replace(config, init=self.rung("+ Basic", seed))
+        return self._trained(config, name, seed)
+
+    def dense(self, rung: str, seed: int) -> Path:
+        """The rung's network with the dense CRF that was found on training images."""
+        found = self.folder / f"found {rung}.safetensors"
+        if not found.exists():
+            config = refine.RefineConfig(
+                search=self.data,
+                split="train",
+                checkpoint=self.rung(rung, self.search_seed),
+                output=found,
+                num_images=SEARCH_IMAGES,
+                budget=SEARCH_BUDGET,
+                precision="auto",
+            )
+            told(refine.run(config))
+        path = self.folder / f"seed_{seed}" / f"{rung} dense.safetensors"
+        if not path.exists():
+            network, carrier = load_checkpoint(self.rung(rung, seed)), load_checkpoint(found)
+            num_classes = network.arguments["num_classes"]
+            save_checkpoint(path, with_crf(network, crf_of(carrier, num_classes=num_classes)))
+        return path
+
+    def learned(self, rung: str, seed: int) -> Path:
+        """The rung's network and a CRF-RNN that starts from what was found, trained together."""
+        recipe = load_toml(RECIPES / "camvid_crf_rnn.toml", train.TrainConfig)
+        network, module = NETWORKS[rung]
+        start = self.dense(rung, seed)
+        config = replace(recipe, network=network, context_module=module, init=start)
+        return self._trained(config, f"{rung} crf_rnn", seed)
+
+    def _trained(self, config: train.TrainConfig, name: str, seed: int) -> Path:
+        """The network that the config leaves; goes on with a run that was stopped."""
+        folder = self.folder / f"seed_{seed}" / name
+        *_, last = config.stages
+        done = folder / f"{last}.safetensors"
+        if not done.exists():
+            config = replace(
+                config, data=self.data, output=folder, seed=seed, score_cache=self.folder / "scores"
+            )
+            resumes = (folder / "recipe.toml").exists()
+            told(train.run(train.TrainConfig(output=folder, resume=True) if resumes else config))
+        return done
+
+
+def told(job: Job[T]) -> T:
+    """Run a job, saying what it says."""
+    console = Console(stderr=True)
+    while True:
+        try:
+            progress = next(job)
+        except StopIteration as stop:
+            return stop.value
+        if progress.message:
+            console.print(progress.message, markup=False, highlight=False)
+
+
+def table_of(results: dict[str, dict[str, float]]) -> Table:
+    """Means over seeds, least and most, and what each rung gains over the front end, seed by seed."""
+    table = Table(box=None)
+    for column in ("network", *WAYS):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    base = results["front end, no CRF"]
+    for rung in NETWORKS:
+        table.add_row(rung, *(_cell(results.get(f"{rung}, {way}", {}), base) for way in WAYS))
+    for name, said in EXTRA.items():
+        table.add_row(said, _cell(results.get(name, {}), base))
+    return table
+
+
+def _cell(by_seed: dict[str, float], base: dict[str, float]) -> str:
+    if not by_seed:
+        return "-"
+    values = [100 * value for value in by_seed.values()]
+    gains = ", ".join(f"{100 * (value - base[seed]):+.1f}" for seed, value in by_seed.items())
+    return f"{statistics.mean(values):.1f} ({min(values):.1f}-{max(values):.1f}; {gains})"
+
+
+if __name__ == "__main__":
+    main()
