@@ -77,9 +77,7 @@ class Jail:
         assert child.stdin is not None
         assert child.stdout is not None
         try:
-            child.stdin.write(
-                json.dumps({"reader": reader, "path": str(path), "is_whole": is_whole}) + "\n"
-            )
+            child.stdin.write(json.dumps({"reader": reader, "path": str(path), "is_whole": is_whole}) + "\n")
             child.stdin.flush()
         except BrokenPipeError:
             return self._dead(child)

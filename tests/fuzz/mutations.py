@@ -1,6 +1,7 @@
 """Damage to files: bytes that are turned over, cut, copied and overwritten, and JSON with other values."""
 
 import json
+import tomllib
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,29 @@ def damaged_text(content: bytes, random: np.random.Generator) -> bytes:
         place = int(random.integers(len(words)))
         words[place] = _WORDS[int(random.integers(len(_WORDS)))]
     return " ".join(words).encode()
+
+
+def damaged_toml(content: bytes, random: np.random.Generator) -> bytes:
+    """A TOML file with other values that TOML can say, or, one time in three, other words."""
+    if random.integers(3) == 0:
+        return damaged_text(content, random)
+    table = other_json(tomllib.loads(content.decode()), random)
+    return _toml(table).encode() if isinstance(table, dict) else b"= 1"
+
+
+def _toml(value: Any) -> str:
+    """A table as lines, whose values are on one line each."""
+    return "".join(f"{json.dumps(name)} = {_inline(held)}\n" for name, held in value.items())
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_inline(held)}" for name, held in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps("none" if value is None else value)
 
 
 _WORDS = (

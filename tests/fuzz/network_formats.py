@@ -72,9 +72,7 @@ def states() -> tuple[bytes, ...]:
         "optimizer.0": torch.ones(3),
         **{f"crf.{name}": value for name, value in learned.state_dict().items()},
     }
-    state = State(
-        tensors, position, network.normalization, LABELS, {"kind": "CRFRNN", **learned.to_dict()}
-    )
+    state = State(tensors, position, network.normalization, LABELS, {"kind": "CRFRNN", **learned.to_dict()})
     return (written(lambda path: RunFolder(path.parent).save_state(state), "last.safetensors"),)
 
 

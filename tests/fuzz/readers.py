@@ -47,7 +47,9 @@ def measured(path: Path) -> None:
         assert values.dtype == np.float32
         assert len(values) == len(quantity.channels)
 
-    _each(*(lambda kind=kind: read(kind) for kind in (DEPTH, FLOW) if path.suffix in VALUE_ENDINGS[kind.kind]))
+    _each(
+        *(lambda kind=kind: read(kind) for kind in (DEPTH, FLOW) if path.suffix in VALUE_ENDINGS[kind.kind])
+    )
 
 
 def raster(path: Path) -> None:

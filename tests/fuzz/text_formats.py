@@ -3,7 +3,7 @@
 import json
 
 from fuzz.formats import Format
-from fuzz.mutations import damaged_json, damaged_text
+from fuzz.mutations import damaged_json, damaged_text, damaged_toml
 
 
 def cocos() -> list[bytes]:
@@ -85,9 +85,9 @@ TEXTS = (
     Format("coco", ".json", "fuzz.readers:coco", cocos, (damaged_json,)),
     Format("labelme", ".json", "fuzz.readers:labelme", labelmes, (damaged_json,)),
     Format("decathlon", ".json", "fuzz.readers:decathlon", decathlons, (damaged_json,)),
-    Format("labels-toml", ".toml", "fuzz.readers:labels_toml", label_files, (damaged_text,)),
-    Format("values-toml", ".toml", "fuzz.readers:values_toml", value_files, (damaged_text,)),
-    Format("recipe", ".toml", "fuzz.readers:recipe", recipes, (damaged_text,)),
+    Format("labels-toml", ".toml", "fuzz.readers:labels_toml", label_files, (damaged_toml,)),
+    Format("values-toml", ".toml", "fuzz.readers:values_toml", value_files, (damaged_toml,)),
+    Format("recipe", ".toml", "fuzz.readers:recipe", recipes, (damaged_toml,)),
     Format("list", ".txt", "fuzz.readers:listed", lists, (damaged_text,)),
     Format("label-track", ".txt", "fuzz.readers:label_track", tracks, (damaged_text,)),
 )

@@ -22,6 +22,7 @@ from typing import Any
 from torch import Tensor
 
 from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
+from atrous.config import from_dict
 from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
 from atrous.files import write_atomically, write_text
@@ -58,6 +59,12 @@ class Row:
     val_error: float | None = None
 
 
+def _row_of(fields: dict[str, Any]) -> Row:
+    """The inverse of `asdict`."""
+    there = {name: value for name, value in fields.items() if value is not None}
+    return from_dict(Row, there, source="a row of the log")
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a run stands.
@@ -90,10 +97,17 @@ class Position:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Position":
-        """The inverse of `to_dict`."""
-        rows = tuple(Row(**row) for row in fields["rows"])
+        """The inverse of `to_dict`.
+
+        Raises:
+            LookupError, TypeError, ValueError, ...: If it was not written by that.
+        """
+        rows = tuple(_row_of(row) for row in fields["rows"])
         scores = {stage: scores_of(entry) for stage, entry in fields["scores"].items()}
-        return cls(fields["stage"], fields["step"], rows, scores)
+        stage, step = fields["stage"], fields["step"]
+        if type(stage) is not str or type(step) is not int or step < 0:
+            raise ValueError(f"step {step!r} of stage {stage!r}")
+        return cls(stage, step, rows, scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +223,16 @@ class RunFolder:
         tensors, header = load_tensors(self.last)
         if header.get("state_version") not in (3, STATE_VERSION):
             raise CheckpointError(f"{self.last} was written by another version of atrous; start a new run")
-        position = Position.from_dict(header["position"])
-        normalization = normalization_of(header["normalization"])
-        label_set = LabelSet.from_dict(header["labels"])
-        return State(tensors, position, normalization, label_set, header.get("crf", {}))
+        try:
+            position = Position.from_dict(header["position"])
+            normalization = normalization_of(header["normalization"])
+            label_set = LabelSet.from_dict(header["labels"])
+            crf = dict(header.get("crf", {}))
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(
+                f"{self.last} says of its run what atrous did not write ({error}); start a new run"
+            ) from error
+        return State(tensors, position, normalization, label_set, crf)
 
     def write_log(self, rows: Sequence[Row]) -> None:
         """Write log.csv."""

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from typing import Any
 
@@ -75,6 +76,7 @@ def _of_timm(name: str, *, pretrained: bool) -> nn.Module:
         timm = importlib.import_module("timm")
     except ImportError as error:
         raise ConfigError(f"timm cannot be imported ({error}); run `pip install timm`") from error
-    if name.split(".")[0] not in timm.list_models():
+    # of NAME.TAG only letters: timm takes other names for addresses of code and weights elsewhere
+    if not re.fullmatch(r"[\w.]+", name) or name.split(".")[0] not in timm.list_models():
         raise ConfigError(f'timm has no network "{name}"; {suggestion(name, timm.list_models())}')
     return timm.create_model(name, pretrained=pretrained)
