@@ -17,8 +17,15 @@ from atrous.inference.gdal import MIB, gdal_reason, gdal_session
 from atrous.inference.grid import Grid, grid_of
 from atrous.inference.raster_colors import Colors, plan_colors
 
-DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
-"""GDAL's readers that are used; the others do not read by rows, or have no bands of colors."""
+HEADS = {
+    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff", b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG", b"\0\0\0\x0cjP": "JP2OpenJPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
+}  # fmt: skip
+"""Beginnings of files, and GDAL's readers of them. The others do not read by rows, have no bands of colors, or
+ask a network for what a file names; so does that of a .vrt, which is chosen by this ending alone."""
+
+LONGEST_ROW = 1 << 22  # pixels; 10 m each, they go round the earth
+LARGEST_BLOCK = 1 << 30  # bytes of a tile or strip, which is decoded as a whole
 
 _TOO_PROGRESSIVE = "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC"  # said of JPEGs that would take over 500 MiB
 _SAMPLED = 64  # rows
@@ -162,13 +169,13 @@ def open_raster(
         raise DataError(f"{path} does not exist or is no file; check the name")
     with gdal_session() as rasterio:
         try:
-            dataset = rasterio.open(path)
-        except rasterio.errors.RasterioIOError as error:
+            dataset = rasterio.open(path, driver=_driver(path))
+        except rasterio.errors.RasterioError as error:
             raise DataError(
                 f"{path} cannot be read as a raster ({gdal_reason(error)}); store it as TIFF, PNG or JPEG"
             ) from error
     with dataset:
-        _refuse_kind(path, dataset)
+        _refuse_sizes(path, dataset)
         grid = grid_of(dataset)
         if not grid.is_georeferenced:  # places are those of the pixels as they are stored
             _refuse_turned(path, dataset)
@@ -189,9 +196,27 @@ def _has_mask(dataset: Any, colors: Colors) -> bool:
     return colors.alpha is not None or any(flag != "all_valid" for flag in flags)
 
 
-def _refuse_kind(path: Path, dataset: Any) -> None:
-    if dataset.driver not in DRIVERS:
-        raise DataError(f"{path} is of a kind ({dataset.driver}) that is not read by rows; store it as TIFF")
+def _driver(path: Path) -> str:
+    """GDAL's reader of a file, by how it begins."""
+    if path.suffix.lower() == ".vrt":
+        return "VRT"
+    with path.open("rb") as file:
+        begin = file.read(max(map(len, HEADS)))
+    found = next((driver for head, driver in HEADS.items() if begin.startswith(head)), None)
+    if found is None:
+        raise DataError(f"{path} does not begin as a TIFF, PNG, JPEG or JPEG 2000 does; store it as TIFF")
+    return found
+
+
+def _refuse_sizes(path: Path, dataset: Any) -> None:
+    """Rows and blocks are in memory as a whole, whatever little a file may store of them."""
+    pixel = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
+    block = max(height * width for height, width in dataset.block_shapes) * pixel
+    if dataset.width > LONGEST_ROW or block > LARGEST_BLOCK:
+        raise DataError(
+            f"{path} has {dataset.width:,} pixels in a row and blocks of {block:,} bytes, and rows up to "
+            f"{LONGEST_ROW:,} and blocks up to {LARGEST_BLOCK:,} are read; store it in tiles, or cut it"
+        )
 
 
 def _refuse_turned(path: Path, dataset: Any) -> None:
@@ -211,7 +236,7 @@ def _refuse_turned(path: Path, dataset: Any) -> None:
 
 def _first_broken_row(rasterio: Any, path: Path, start: int, stop: int) -> int:
     """The first row that cannot be read alone, of a file that is opened anew; `start` where each can."""
-    with rasterio.open(path) as dataset:
+    with rasterio.open(path, driver=_driver(path)) as dataset:
         for row in range(start, stop):
             try:
                 dataset.read(window=((row, row + 1), (0, dataset.width)))
