@@ -68,7 +68,7 @@ def _status(name: str) -> int:
 def _only_own_warnings_count() -> None:
     """Those of numpy and torch about what our code does are errors, as in all tests; others' are not."""
     warnings.simplefilter("ignore")
-    warnings.filterwarnings("error", module=r"atrous\.|numpy")
+    warnings.filterwarnings("error", module=r"atrous\.|fuzz\.|numpy")
 
 
 def main() -> None:

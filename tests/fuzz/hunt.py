@@ -1,4 +1,4 @@
-"""Look for faults in a range of damaged files: `python -m fuzz.hunt FORMAT START STOP`, in the folder tests."""
+"""Looks for faults in a range of damaged files: `python -m fuzz.hunt FORMAT START STOP`, in tests/."""
 
 import sys
 import tempfile
@@ -30,11 +30,9 @@ def main() -> None:
     formats = all_formats()
     kept = Path(tempfile.gettempdir(), "atrous_faults")
     kept.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        jail = Jail(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, Jail(Path(folder)) as jail:
         for name in formats if names == ["all"] else names:
             _hunt(formats[name], jail, start, stop, kept)
-        jail.end()
 
 
 def _hunt(kind: Format, jail: Jail, start: int, stop: int, kept: Path) -> None:

@@ -6,6 +6,7 @@ import select
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,19 @@ class Jail:
         self.free_mib = free_mib
         self.num_starts = 0
         self._child: subprocess.Popen[str] | None = None
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed at the end)
+
+    def __enter__(self) -> "Jail":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        self._errors.close()
 
     def read(
         self, reader: str, path: Path, *, is_whole: bool = False, limits: Limits | None = None
     ) -> Outcome:
-        """What `reader`, "module:function", does with a file; a whole file loads what is needed for others."""
+        """What `reader`, "module:function", does with a file; a whole one loads what is needed for others."""
         child = self._started()
         assert child.stdin is not None
         assert child.stdout is not None
@@ -95,10 +103,8 @@ class Jail:
             self._child.wait()
             for pipe in (self._child.stdin, self._child.stdout):
                 if pipe is not None:
-                    try:
+                    with suppress(BrokenPipeError):
                         pipe.close()
-                    except BrokenPipeError:
-                        pass
             self._child = None
 
     def _started(self) -> "subprocess.Popen[str]":
@@ -128,5 +134,5 @@ class Jail:
 def _environment(folder: Path) -> dict[str, Any]:
     """One thread, the tests' folder to import from, and a place for temporary files that is looked at."""
     paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).strip(os.pathsep)
-    one = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {**os.environ, **one, "PYTHONPATH": paths, "TMPDIR": str(folder), "PYTHONFAULTHANDLER": "1"}

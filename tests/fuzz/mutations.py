@@ -12,8 +12,9 @@ _HEAD = 400  # bytes in which most formats keep their sizes, offsets and counts
 
 _VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 1, 2, 255, 256, 65_536, 10**6, 10**9, 2**31, 2**63, 2**64, 10**400, 0.5, -0.0, 1e-300,
-    1e308, float("inf"), float("-inf"), float("nan"), "", "0", "x" * 300, "\0", "\x1b[31m", "../../etc/passwd",
-    "__import__('os').system('true')", "torchvision:resnet18", "timm:hf-hub:a/b", "os:system", "CRFRNN",
+    1e308, float("inf"), float("-inf"), float("nan"), "", "0", "x" * 300, "\0", "\x1b[31m",
+    "../../etc/passwd", "__import__('os').system('true')", "torchvision:resnet18", "timm:hf-hub:a/b",
+    "os:system", "CRFRNN",
     [], [[]], [None], [1, 2, 3], [1e308] * 4, [10**400], {}, {"a": 1}, {"__class__": "os.system"},
     [[[[[[[[1]]]]]]]], "compact", "BGR", "file:///etc/passwd",
 )  # fmt: skip
@@ -78,9 +79,9 @@ def _inline(value: Any) -> str:
 
 
 _WORDS = (
-    "", "-1", "1" + "0" * 400, "9" * 5000, "1e400", "-inf", "nan", "true", '""', "[]", "[[]]", "{}", "a.b.c = 1",
-    "1979-05-27T07:32:00Z", "'''", '"\\u0000"', "\0", "\x1b[31m", "[a]", "[[a]]", "[" * 2000, "{a=" * 500, "\t",
-    "\n", '"../../etc/passwd"', "= =", "#", "\\", "0x" + "f" * 300,
+    "", "-1", "1" + "0" * 400, "9" * 5000, "1e400", "-inf", "nan", "true", '""', "[]", "[[]]", "{}",
+    "a.b.c = 1", "1979-05-27T07:32:00Z", "'''", '"\\u0000"', "\0", "\x1b[31m", "[a]", "[[a]]", "[" * 2000,
+    "{a=" * 500, "\t", "\n", '"../../etc/passwd"', "= =", "#", "\\", "0x" + "f" * 300,
 )  # fmt: skip
 
 

@@ -19,7 +19,6 @@ from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import with_crf
 from atrous.data.labels import LabelSet
 from atrous.data.quantity import DEPTH
-from atrous.data.voice import Voice
 from atrous.models.catalog import build_network, to_checkpoint
 from fuzz.formats import Format
 from fuzz.mutations import damaged, other_json

@@ -1,4 +1,4 @@
-"""What reads each kind of file, in the child process; each takes a path and checks that what comes is sane."""
+"""What reads each kind of file, in the child process; each takes a path and checks what comes of it."""
 
 import shutil
 import tempfile

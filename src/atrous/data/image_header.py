@@ -21,12 +21,14 @@ _WITH_WORLD_FILES = (".tif", ".tiff", ".jpg", ".jpeg", ".png")
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 """What Pillow may take a file for, whatever its ending; it knows more, of which EPS runs a program."""
 
+_MOST_PIXELS_A_BYTE = 8 * 1032  # of a PNG: of one bit each, in the longest matches of its packing
+
 TOO_MANY_PIXELS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError, struct.error,
-    zlib.error,
+    zlib.error, MemoryError,
 )  # fmt: skip
-"""What Pillow makes of broken bytes."""
+"""What Pillow makes of broken bytes; MemoryError where it asks for as many as a part of the file claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,9 @@ def opened(file: Path | io.BytesIO) -> Iterator[Image.Image]:
             raise Image.DecompressionBombError(
                 f"{image.width * image.height:,} pixels, the limit is {Image.MAX_IMAGE_PIXELS:,}"
             )
+        size = file.stat().st_size if isinstance(file, Path) else len(file.getbuffer())
+        if image.format == "PNG" and image.width * image.height > _MOST_PIXELS_A_BYTE * size:
+            raise OSError(f"it claims {image.width} x {image.height} pixels, which {size} bytes cannot hold")
         yield image
 
 

@@ -110,9 +110,9 @@ def _read_kitti_flow(path: Path) -> Values:
     Pillow keeps 8 of the 16 bits: the high ones as it opens the file, the low ones if told that the bytes lie
     the other way round. Together they are all.
     """
-    high, low = (_decoded_as(path, order).astype(np.int32) for order in ("B", "L"))
-    stored = (256 * high + low).transpose(2, 0, 1)  # (3, h, w)
-    flow = (stored[:2] - _KITTI_ZERO) / np.float32(_KITTI_STEPS)
+    high, low = (_decoded_as(path, order) for order in ("B", "L"))
+    stored = (high.astype(np.uint16) << 8 | low).transpose(2, 0, 1)  # (3, h, w)
+    flow = (stored[:2].astype(np.float32) - np.float32(_KITTI_ZERO)) / np.float32(_KITTI_STEPS)
     return np.where(stored[2] > 0, flow, np.float32(np.nan)).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from atrous.files import write_atomically
 
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 BLOCK = 1 << 18  # samples that are read at once
-HIGHEST_RATE = 1_000_000  # Hz; beyond any recorder of sound
+LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz; beyond any recorder of sound
 MOST_SAMPLES = 1 << 28  # of a sound in memory: 1 GiB, 4 hours 39 minutes at 16 kHz
 LONGEST_RATIO = 200_000  # of two rates in lowest terms; a filter as long costs 160 MB
 TAPS_EACH_WAY = 10  # of the resampling filter, in samples of the lower rate; as scipy's
@@ -141,10 +141,10 @@ def _refuse_missing(path: Path) -> None:
 def _refuse_header(about: Any, path: Path) -> None:
     if about.frames == 0:
         raise DataError(f"{path} holds no samples; leave it out")
-    if not 0 < about.samplerate <= HIGHEST_RATE:
+    if not LOWEST_RATE <= about.samplerate <= HIGHEST_RATE:
         raise DataError(
             f"{path} has {about.samplerate:,} samples a second by its header, which is broken; rates "
-            f"of up to {HIGHEST_RATE:,} are read"
+            f"of {LOWEST_RATE:,} to {HIGHEST_RATE:,} are read"
         )
 
 

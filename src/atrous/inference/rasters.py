@@ -21,8 +21,8 @@ HEADS = {
     b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff", b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG", b"\0\0\0\x0cjP": "JP2OpenJPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
 }  # fmt: skip
-"""Beginnings of files, and GDAL's readers of them. The others do not read by rows, have no bands of colors, or
-ask a network for what a file names; so does that of a .vrt, which is chosen by this ending alone."""
+"""Beginnings of files, and GDAL's readers of them. The others do not read by rows, have no bands of colors,
+or ask a network for what a file names; so does that of a .vrt, which is chosen by this ending alone."""
 
 LONGEST_ROW = 1 << 22  # pixels; 10 m each, they go round the earth
 LARGEST_BLOCK = 1 << 30  # bytes of a tile or strip, which is decoded as a whole
