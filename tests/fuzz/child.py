@@ -24,7 +24,7 @@ _KEPT = 12  # lines of a traceback
 
 def answer(reader: Any, path: Path) -> dict[str, Any]:
     """What comes of reading a file: "read", "refused" with our error, or "escaped" with any other."""
-    gc.collect()
+    gc.collect()  # of what earlier files left; all that was there before them is frozen
     before = _forget_peak()
     begun = time.process_time()
     kind, message = "read", ""
@@ -91,6 +91,8 @@ def main() -> None:
             is_limited = False
         answers.write(json.dumps(answer(reader, Path(asked["path"]))) + "\n")
         answers.flush()
+        if asked["is_whole"]:
+            gc.freeze()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,9 @@ class Volume:
         gray = np.zeros(values.shape, np.uint8)
         if self.white > self.black:
             finite = np.nan_to_num(values, nan=self.black, posinf=self.black, neginf=self.black)
-            share = np.clip((finite - self.black) / (self.white - self.black), 0, 1)
+            with np.errstate(over="ignore", invalid="ignore"):  # of intensities that fill or hardly leave 0
+                share = np.clip((finite - self.black) / (self.white - self.black), 0, 1)
+            share = np.nan_to_num(share, copy=False)
             gray = np.rint(255 * share).astype(np.uint8)
         return np.repeat(gray[:, :, None], 3, axis=2)
 
@@ -155,7 +157,17 @@ def broken() -> tuple[type[Exception], ...]:
     """What nibabel makes of broken bytes."""
     nibabel = import_nibabel()
     own = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError)
-    return (OSError, EOFError, ValueError, OverflowError, TypeError, LookupError, zlib.error, *own)
+    return (
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        TypeError,
+        LookupError,
+        MemoryError,
+        zlib.error,
+        *own,
+    )
 
 
 def read_head(path: Path) -> tuple[Any, bytes]:

@@ -14,7 +14,7 @@ from atrous.errors import CheckpointError
 # What torch's reader trips over in files that are cut short or no weights: whatever their bytes make it do.
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, AssertionError, LookupError, TypeError, ValueError, AttributeError,
-    ArithmeticError, ImportError, MemoryError, pickle.UnpicklingError, struct.error,
+    ArithmeticError, ImportError, MemoryError, pickle.UnpicklingError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 _MOST_SHARED = 4  # times that the numbers of a file may be there, on average, as tied weights are twice
