@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,10 +23,18 @@ def saved(image: Image.Image, kind: str, **options) -> bytes:
     return content.getvalue()
 
 
-def turned() -> Image.Exif:
+def turned(orientation: int = 6) -> Image.Exif:
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     return exif
+
+
+def raster_pngs() -> list[bytes]:
+    return [*pngs()[:1], *pngs()[2:4], saved(Image.fromarray(RGB), "PNG", exif=turned(1))]
+
+
+def raster_jpegs() -> list[bytes]:
+    return [jpegs()[1], jpegs()[3], saved(Image.fromarray(RGB), "JPEG", exif=turned(1))]
 
 
 def palette(labels: np.ndarray = LABELS) -> Image.Image:
@@ -127,6 +136,16 @@ def damaged_png(content: bytes, random: np.random.Generator) -> bytes:
     return png(*chunks)
 
 
+def camera() -> Any:
+    """A rational polynomial camera, which stands in tags of its own."""
+    from rasterio.rpc import RPC
+
+    names = ("height", "lat", "line", "long", "samp")
+    places = {f"{name}_{what}": 1.0 for name in names for what in ("off", "scale")}
+    polynomials = {f"{name}_{what}_coeff": [1.0] * 20 for name in ("line", "samp") for what in ("den", "num")}
+    return RPC(**places, **polynomials)
+
+
 def geotiffs() -> list[bytes]:
     import rasterio
     from rasterio.io import MemoryFile
@@ -147,6 +166,8 @@ def geotiffs() -> list[bytes]:
             ) as dataset:  # fmt: skip
                 dataset.write(np.resize(RGB, (32, 32, 3)).transpose(2, 0, 1))
                 dataset.update_tags(atrous="{}")
+                if not tiled:
+                    dataset.rpcs = camera()
             made.append(bytes(file.getbuffer()))
     return made
 
@@ -170,8 +191,6 @@ IMAGES = (
         limits=PIXELS,
     ),
     Format("geotiff", ".tif", "fuzz.readers:raster", geotiffs, limits=PIXELS),
-    Format(
-        "raster-png", ".png", "fuzz.readers:raster", lambda: pngs()[:1] + pngs()[2:4], (damaged, damaged_png)
-    ),
-    Format("raster-jpeg", ".jpg", "fuzz.readers:raster", lambda: jpegs()[1:2] + jpegs()[3:]),
+    Format("raster-png", ".png", "fuzz.readers:raster", raster_pngs, (damaged, damaged_png)),
+    Format("raster-jpeg", ".jpg", "fuzz.readers:raster", raster_jpegs),
 )

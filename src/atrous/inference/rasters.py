@@ -11,21 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Num, UInt8
 
-from atrous.data.orientation import UPRIGHT, png_orientation, tiff_orientation
 from atrous.errors import DataError, ShapeError
 from atrous.inference.gdal import MIB, gdal_reason, gdal_session
 from atrous.inference.grid import Grid, grid_of
 from atrous.inference.raster_colors import Colors, plan_colors
-
-HEADS = {
-    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff", b"\x89PNG": "PNG",
-    b"\xff\xd8\xff": "JPEG", b"\0\0\0\x0cjP": "JP2OpenJPEG", b"\xff\x4f\xff\x51": "JP2OpenJPEG",
-}  # fmt: skip
-"""Beginnings of files, and GDAL's readers of them. The others do not read by rows, have no bands of colors,
-or ask a network for what a file names; so does that of a .vrt, which is chosen by this ending alone."""
-
-LONGEST_ROW = 1 << 22  # pixels; 10 m each, they go round the earth
-LARGEST_BLOCK = 1 << 30  # bytes of a tile or strip, which is decoded as a whole
+from atrous.inference.raster_head import describing, driver_of, refuse_sizes, refuse_turned
 
 _TOO_PROGRESSIVE = "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC"  # said of JPEGs that would take over 500 MiB
 _SAMPLED = 64  # rows
@@ -169,18 +159,20 @@ def open_raster(
         raise DataError(f"{path} does not exist or is no file; check the name")
     with gdal_session() as rasterio:
         try:
-            dataset = rasterio.open(path, driver=_driver(path))
+            dataset = rasterio.open(path, driver=driver_of(path))
         except rasterio.errors.RasterioError as error:
             raise DataError(
                 f"{path} cannot be read as a raster ({gdal_reason(error)}); store it as TIFF, PNG or JPEG"
             ) from error
     with dataset:
-        _refuse_sizes(path, dataset)
-        grid = grid_of(dataset)
-        if not grid.is_georeferenced:  # places are those of the pixels as they are stored
-            _refuse_turned(path, dataset)
-        colors = plan_colors(dataset, bands, span=span, source=str(path))
-        yield Raster(path, grid, _has_mask(dataset, colors), colors, dataset, [])
+        with describing(path, rasterio):
+            refuse_sizes(path, dataset)
+            grid = grid_of(dataset)
+            if not grid.is_georeferenced:  # places are those of the pixels as they are stored
+                refuse_turned(path, dataset)
+            colors = plan_colors(dataset, bands, span=span, source=str(path))
+            has_mask = _has_mask(dataset, colors)
+        yield Raster(path, grid, has_mask, colors, dataset, [])
 
 
 def _cache_bytes(dataset: Any) -> int:
@@ -196,47 +188,9 @@ def _has_mask(dataset: Any, colors: Colors) -> bool:
     return colors.alpha is not None or any(flag != "all_valid" for flag in flags)
 
 
-def _driver(path: Path) -> str:
-    """GDAL's reader of a file, by how it begins."""
-    if path.suffix.lower() == ".vrt":
-        return "VRT"
-    with path.open("rb") as file:
-        begin = file.read(max(map(len, HEADS)))
-    found = next((driver for head, driver in HEADS.items() if begin.startswith(head)), None)
-    if found is None:
-        raise DataError(f"{path} does not begin as a TIFF, PNG, JPEG or JPEG 2000 does; store it as TIFF")
-    return found
-
-
-def _refuse_sizes(path: Path, dataset: Any) -> None:
-    """Rows and blocks are in memory as a whole, whatever little a file may store of them."""
-    pixel = max(np.dtype(dtype).itemsize for dtype in dataset.dtypes)
-    block = max(height * width for height, width in dataset.block_shapes) * pixel
-    if dataset.width > LONGEST_ROW or block > LARGEST_BLOCK:
-        raise DataError(
-            f"{path} has {dataset.width:,} pixels in a row and blocks of {block:,} bytes, and rows up to "
-            f"{LONGEST_ROW:,} and blocks up to {LARGEST_BLOCK:,} are read; store it in tiles, or cut it"
-        )
-
-
-def _refuse_turned(path: Path, dataset: Any) -> None:
-    """An image that is shown turned would be labeled lying on its side."""
-    if dataset.driver == "PNG":
-        orientation = png_orientation(path)
-    elif dataset.driver == "GTiff":
-        orientation = tiff_orientation(path)
-    else:
-        orientation = int(dataset.tags().get("EXIF_Orientation", UPRIGHT))
-    if orientation != UPRIGHT:
-        raise DataError(
-            f"{path} is stored turned or mirrored (EXIF orientation {orientation}), and reading by rows "
-            "cannot turn it; store it upright, as by `magick FILE -auto-orient UPRIGHT`"
-        )
-
-
 def _first_broken_row(rasterio: Any, path: Path, start: int, stop: int) -> int:
     """The first row that cannot be read alone, of a file that is opened anew; `start` where each can."""
-    with rasterio.open(path, driver=_driver(path)) as dataset:
+    with rasterio.open(path, driver=driver_of(path)) as dataset:
         for row in range(start, stop):
             try:
                 dataset.read(window=((row, row + 1), (0, dataset.width)))

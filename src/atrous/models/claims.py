@@ -13,6 +13,8 @@ from atrous.models.contract import AnyNormalization, DenseNetwork, Normalization
 from atrous.models.foreign import is_foreign
 from atrous.models.window import Window
 
+FEW = 64  # classes or channels, which cost nothing
+
 
 def fitting_network(
     checkpoint: Checkpoint, build: Callable[..., DenseNetwork], *, source: str
@@ -54,6 +56,7 @@ def _refuse_numbers(arguments: dict[str, Any], tensors: dict[str, Tensor]) -> No
         ConfigError: If one is, so that it would ask for memory that the file does not fill.
     """
     longest = max((side for tensor in tensors.values() for side in tensor.shape), default=0)
+    longest = max(longest, FEW)
     for name, value in arguments.items():
         if isinstance(value, int) and value > longest:
             raise ConfigError(f"{name} is {value}, and none of its tensors is as long")
