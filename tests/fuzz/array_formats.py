@@ -14,6 +14,7 @@ _RANDOM = np.random.default_rng(0)
 
 def niftis() -> list[bytes]:
     import nibabel
+    from nibabel.nifti1 import Nifti1Extension
 
     made = []
     for kind, dtype in (
@@ -23,7 +24,7 @@ def niftis() -> list[bytes]:
     ):
         values = _RANDOM.integers(0, 6, (7, 6, 5)).astype(dtype)
         image = kind(values, np.diag([1.0, 2.0, 3.0, 1.0]))
-        image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"{}"))
+        image.header.extensions.append(Nifti1Extension("comment", b"{}"))
         made.append(image.to_bytes())
     return made
 
@@ -69,7 +70,7 @@ def other_sounds() -> list[bytes]:
         ("MP3", "MPEG_LAYER_III", 1),
         ("OGG", "OPUS", 1),
         ("W64", "PCM_16", 1),
-        ("CAF", "PCM_16", 1),
+        ("AU", "PCM_16", 1),
     )
 
 

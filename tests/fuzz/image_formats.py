@@ -158,7 +158,7 @@ def geotiffs() -> list[bytes]:
         ("jpeg", True, "YCBCR"),
     ):
         with MemoryFile() as file:
-            options = {"compress": compress} if compress else {}
+            options: dict[str, Any] = {"compress": compress} if compress else {}
             with file.open(
                 driver="GTiff", width=32, height=32, count=3, dtype="uint8", tiled=tiled, blockxsize=16,
                 blockysize=16, crs="EPSG:32632", transform=rasterio.Affine(1, 0, 5e5, 0, -1, 5e6), nodata=0,

@@ -141,11 +141,9 @@ def caffemodels() -> list[bytes]:
     from weights.caffe_files import build_net
 
     layers = {"conv": [np.arange(6, dtype=np.float32).reshape(1, 2, 1, 3), np.ones(1, np.float32)]}
-    forms = (("current", "shape", True), ("v1", "legacy", False))
-    return [
-        build_net(layers, version=version, dims=dims, packed=packed, double=False).SerializeToString()
-        for version, dims, packed in forms
-    ]
+    current = build_net(layers, version="current", dims="shape", packed=True, double=False)
+    older = build_net(layers, version="v1", dims="legacy", packed=False, double=False)
+    return [current.SerializeToString(), older.SerializeToString()]
 
 
 def card() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
 _PLACED = (33550, 33922, 34264, 34735, 50844)
 """TIFF tags of a pixel's size, tie points, a transform, GeoTIFF's keys, rational polynomials."""
@@ -61,7 +61,7 @@ def read_header(path: Path) -> ImageHeader:
 
 
 @contextmanager
-def opened(file: Path | io.BytesIO) -> Iterator[Image.Image]:
+def opened(file: Path | io.BytesIO) -> Iterator[ImageFile.ImageFile]:
     """The image of a file or its content, of one of `FORMATS`, not decoded yet.
 
     Pillow only warns of more pixels than `Image.MAX_IMAGE_PIXELS` (89 million), and refuses twice as many;

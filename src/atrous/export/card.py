@@ -105,7 +105,8 @@ class Card:
         counts = (self.num_outputs, self.num_channels, where.output_stride, where.receptive_field)
         if not all(_is_count(number) for number in counts) or min(counts) < 1:
             raise CheckpointError(f"{source} has outputs, channels or a stride below 1; export it anew")
-        if not _is_count(where.margin) or not -LONGEST < where.center < LONGEST or where.margin < 0:
+        is_placed = type(where.center) in (int, float) and -LONGEST < where.center < LONGEST
+        if not is_placed or not _is_count(where.margin) or where.margin < 0:
             raise CheckpointError(f"{source} says nothing sensible of where its outputs lie; export it anew")
         if self.num_axes not in (1, 2, 3) or type(self.ends.raw) is not bool:
             raise CheckpointError(f"{source} says nothing sensible of what it takes; export it anew")
