@@ -52,13 +52,6 @@ def state_dict(path: Path) -> None:
     fit(tensors, names=dict.fromkeys(tensors, "w"), shapes={"w": (4, 3)})
 
 
-def own_weights(path: Path) -> None:
-    """As `atrous analyze --weights` loads them."""
-    from atrous.models.named import named_network
-
-    named_network("compact", weights=path)
-
-
 def keras(path: Path) -> None:
     from atrous.weights.keras import read_keras
 

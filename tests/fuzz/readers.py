@@ -69,7 +69,7 @@ def raster(path: Path) -> None:
 
 def volume(path: Path) -> None:
     from atrous.data.encoding import IndexEncoding
-    from atrous.data.label_volume import stored_note
+    from atrous.data.label_volume import stored_note, write_label_volume
     from atrous.data.volume_pair import VolumeMask, read_intensities
     from atrous.data.volumes import open_volume
 
@@ -81,6 +81,8 @@ def volume(path: Path) -> None:
     with open_volume(path) as opened:
         for index in range(min(opened.num_slices, 4)):
             assert opened.read(index).shape == (*opened.size, 3)
+        label_maps = (np.zeros(opened.size, np.uint8) for _ in range(opened.num_slices))
+        write_label_volume(path.parent / "labels.nii.gz", opened, label_maps, note="{}")
 
 
 def sound(path: Path) -> None:

@@ -13,6 +13,8 @@ from torch import nn
 from atrous.config import suggestion
 from atrous.errors import ConfigError
 
+_NAME = re.compile(r"[\w.]+")  # others, timm takes for addresses of models elsewhere, such as hf-hub:a/b
+
 
 def is_foreign(name: str) -> bool:
     """Whether a name is `torchvision:NAME` or `timm:NAME`."""
@@ -30,6 +32,8 @@ def foreign_network(name: str, *, pretrained: bool = False) -> nn.Module:
         ConfigError: If the package has no such network, or is missing.
     """
     source, _, key = name.partition(":")
+    if not _NAME.fullmatch(key):
+        raise ConfigError(f'"{name}" names no network in {source}; give letters, digits, _ and . alone')
     build = _of_timm if source == "timm" else _of_torchvision
     return build(key, pretrained=pretrained)
 
@@ -76,7 +80,6 @@ def _of_timm(name: str, *, pretrained: bool) -> nn.Module:
         timm = importlib.import_module("timm")
     except ImportError as error:
         raise ConfigError(f"timm cannot be imported ({error}); run `pip install timm`") from error
-    # of NAME.TAG only letters: timm takes other names for addresses of code and weights elsewhere
-    if not re.fullmatch(r"[\w.]+", name) or name.split(".")[0] not in timm.list_models():
+    if name.split(".")[0] not in timm.list_models():
         raise ConfigError(f'timm has no network "{name}"; {suggestion(name, timm.list_models())}')
     return timm.create_model(name, pretrained=pretrained)
