@@ -43,22 +43,32 @@ def test_a_network_of_other_tensors_is_not_made():
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("name", "arguments"),
     [
-        {"num_classes": 10**9},
-        {"num_classes": 10**400},
-        {"in_channels": 10**9},
-        {"num_classes": 3, "x": 10**12},
+        ("compact", {"num_classes": 10**9}),
+        ("compact", {"num_classes": 10**400}),
+        ("compact", {"in_channels": 10**9}),
+        ("compact", {"num_classes": 3, "x": 10**12}),
+        ("wavenet", {"in_channels": 10**9}),
+        ("deeplab_v3", {"num_classes": 10**9, "backbone": "timm:resnet18"}),  # refused before timm is asked
     ],
 )
-def test_numbers_beyond_the_tensors_cost_nothing(arguments):
-    checkpoint = replace(stored(), arguments=arguments)
+def test_numbers_beyond_the_tensors_cost_nothing(name, arguments):
+    checkpoint = replace(stored(), network=name, arguments=arguments)
     tracemalloc.start()
-    with pytest.raises(CheckpointError, match="here describes a network that this atrous cannot build"):
+    with pytest.raises(CheckpointError, match=r"here (describes a network that|holds no weights of)"):
         network_of(checkpoint, source="here")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 5e6
+    assert peak < 20e6
+
+
+def test_a_foreign_backbone_under_too_many_classes_is_not_made():
+    arguments = {"num_classes": 10**9, "backbone": "timm:resnet18"}
+    with pytest.raises(
+        CheckpointError, match="num_classes is 1000000000, and none of its tensors is as long"
+    ):
+        network_of(replace(stored(), network="deeplab_v3", arguments=arguments), source="here")
 
 
 @pytest.mark.parametrize(

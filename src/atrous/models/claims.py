@@ -33,8 +33,11 @@ def fitting_network(
     """
     arguments = checkpoint.arguments
     try:
-        _refuse_numbers(arguments, checkpoint.tensors)
-        if not is_foreign(str(arguments.get("backbone", ""))):  # those compute as they are built
+        if is_foreign(
+            str(arguments.get("backbone", ""))
+        ):  # it computes as it is built, so not without memory
+            _refuse_numbers(arguments, checkpoint.tensors)
+        else:
             with torch.device("meta"):
                 _refuse_misfits(build(checkpoint.network, **arguments), checkpoint, source)
         network = build(checkpoint.network, **arguments)
@@ -50,7 +53,7 @@ def fitting_network(
 
 
 def _refuse_numbers(arguments: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Nothing, if no number of classes or channels is beyond the longest side of a tensor, as in any network.
+    """Nothing, if no number of classes or channels is beyond the longest side of a tensor, as with backbones.
 
     Raises:
         ConfigError: If one is, so that it would ask for memory that the file does not fill.
