@@ -12,7 +12,7 @@ LIMITS = Limits(seconds=0.3, grown_mib=40, patience=5.0)
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory):
+def strict(tmp_path_factory, measured):  # noqa: ARG001
     with Jail(tmp_path_factory.mktemp("strict"), free_mib=300) as jail:
         yield jail
 
