@@ -1,7 +1,10 @@
 """The tree of errors."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 import atrous.errors
-from atrous.errors import AtrousError, OutputError
+from atrous.errors import AtrousError, DataError, OutputError
 
 
 def test_the_tree_in_the_docstring_has_every_error():
@@ -20,3 +23,17 @@ def test_every_error_is_caught_by_the_root():
 
 def test_an_error_that_is_also_an_os_error_keeps_its_words():
     assert str(OutputError("cannot write a.png (disk full)")) == "cannot write a.png (disk full)"
+
+
+@given(text=st.text(max_size=60))
+def test_a_message_is_one_line_that_can_be_printed(text):
+    message = str(DataError(text))
+    assert message.isprintable()
+    assert message == text or not text.isprintable()
+
+
+def test_a_long_message_keeps_what_was_given_and_the_way_out():
+    message = str(DataError(f"a.toml holds {'9' * 10**6}; shorten it"))
+    assert message.startswith("a.toml holds 999")
+    assert message.endswith("999; shorten it")
+    assert len(message) < 2100

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,6 +17,12 @@ from atrous.files import write_atomically
 
 FORMAT_VERSION = 2  # 1 had no CRF
 HEADER = "atrous"
+NUMBERS = frozenset(
+    {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool}
+    | {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+)
+"""Types of tensors that are read from a file: those that torch computes with everywhere."""
+
 _CRF = "crf."  # what the names of a learned CRF's tensors begin with
 _WAYS_OUT = {
     ".caffemodel": "bring it into one with atrous import caffe",
@@ -129,6 +136,8 @@ def load_tensors(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor],
     """
     with _opened(path, device=device) as opened:
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no iterator)
+        if odd := [name for name, tensor in tensors.items() if tensor.dtype not in NUMBERS]:
+            raise CheckpointError(f"{path} holds {odd[0]} as {tensors[odd[0]].dtype}; store it as float32")
         return tensors, _header(opened, path)
 
 
@@ -149,7 +158,9 @@ def _opened(path: Path, *, device: str) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt", device=device) as opened:
             yield opened
-    except (SafetensorError, OSError, ValueError) as error:
+    except CheckpointError:
+        raise
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         way_out = _WAYS_OUT.get(path.suffix, "give a file that atrous wrote")
         raise CheckpointError(f"{path} is cut short or no safetensors file ({error}); {way_out}") from error
 

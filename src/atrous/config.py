@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import sys
 import tomllib
 import types
 import typing
@@ -14,19 +15,28 @@ from atrous.errors import ConfigError
 
 T = TypeVar("T")
 MANY = 20  # names that a message lists
+LONGEST = 1 << 20  # bytes of a TOML file that is read; recipes have one or two thousand
 
 
 def load_toml(path: Path, cls: type[T]) -> T:
     """A config of type `cls` read from a TOML file.
 
     Raises:
-        ConfigError: If the file is missing or no TOML, has an unknown key, or a value of the wrong type.
+        ConfigError: If the file is missing, no TOML or over 1 MiB, has an unknown key, or a value of the
+            wrong type.
     """
     try:
+        size = path.stat().st_size
+        if size > LONGEST:
+            raise ConfigError(
+                f"{path} has {size:,} bytes, and a TOML file here up to {LONGEST:,}; shorten it"
+            )
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"no recipe at {path}; give the path of a TOML file") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ConfigError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # no UTF-8, no TOML, too many digits, too deep
         raise ConfigError(f"{path} is no readable TOML: {error}") from error
     return from_dict(cls, table, source=str(path))
 
@@ -118,6 +128,8 @@ def _convert_scalar(hint: Any, value: Any, source: str) -> Any:
     if hint is Path and isinstance(value, str):
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > sys.float_info.max:
+            raise ConfigError(f"{source} is beyond any float; give a smaller number")
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{source} is {value!r}; it must be of type {hint.__name__}")

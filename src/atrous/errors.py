@@ -12,9 +12,27 @@ AtrousError
 └── StoppedError     a run was interrupted, saved what it had, and can go on
 """
 
+_LONGEST = 2000  # letters of a message; what a file holds, and is cited, may be megabytes
+
 
 class AtrousError(Exception):
-    """Any error that the user can act on; the command line prints it as one line."""
+    """Any error that the user can act on; the command line prints it as one line.
+
+    A message often cites a file. What would steer a terminal or begin a new line is escaped, and the middle
+    of a very long message left out, so that no file decides what a screen or a log shows.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_one_line(message))
+
+
+def _one_line(message: str) -> str:
+    """The message as it is, where it is short and can be printed."""
+    if not message.isprintable():
+        message = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    if len(message) > _LONGEST:
+        message = f"{message[: _LONGEST * 2 // 3]} ... {message[-_LONGEST // 3 :]}"
+    return message
 
 
 class ShapeError(AtrousError, ValueError):

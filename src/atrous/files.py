@@ -13,6 +13,12 @@ from atrous.errors import OutputError
 _TEMPORARY = re.compile(r"\.(?P<name>.+(?P<ending>\.[^.]+))\.\w{8}(?P=ending)")  # as mkstemp and we name them
 
 
+def can_be_a_file(name: str) -> bool:
+    """Whether the system can be asked for a path that a file names: not if it is too long or holds a 0."""
+    parts = Path(name).parts
+    return "\0" not in name and len(name) < 4096 and all(len(os.fsencode(part)) < 256 for part in parts)
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Have `write` fill a temporary file beside `path`, then move it there in one step.
 

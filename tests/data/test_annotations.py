@@ -102,3 +102,25 @@ def test_load_annotations_refuses_by_name(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.json .*export"):
         load_annotations(tmp_path / "a.json")
+
+
+def test_a_polygon_of_many_crossings_is_that_of_a_loop_over_rows():
+    height, width, turns = 2000, 500, 1100
+    random = np.random.default_rng(0)
+    ends = np.stack([np.zeros(turns), np.full(turns, float(height))], 1).ravel()
+    polygon = np.stack([np.sort(random.uniform(0, width, 2 * turns)), ends], 1)  # 4.4 million crossings
+    labels = np.zeros((height, width), np.uint8)
+    draw_polygon_(labels, polygon, label=1)
+    follower = np.roll(polygon, -1, axis=0)
+    for row in (0, 1, 999, 1998, 1999):
+        share = (row + 0.5 - polygon[:, 1]) / (follower[:, 1] - polygon[:, 1] + 1e-300)
+        crossed = (share >= 0) & (share < 1)
+        places = (polygon[:, 0] + share * (follower[:, 0] - polygon[:, 0]))[crossed]
+        inside = (places[:, None] <= np.arange(width) + 0.5).sum(0) % 2
+        np.testing.assert_array_equal(labels[row], inside)
+
+
+def test_a_polygon_that_crosses_more_rows_than_an_outline_is_refused():
+    polygon = np.array([[0.5, 0.0], [0.5, 90_000.0]] * 10_000)
+    with pytest.raises(DataError, match=r"20,000 corners crosses .* as no outline does"):
+        draw_polygon_(np.zeros((90_000, 1), np.uint8), polygon, label=1)

@@ -66,6 +66,14 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path, overwrite):
     assert (tmp_path / "a.png.parts" / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("text", ["[]", "3", "[" * 100_000, "{"])
+def test_a_job_that_cannot_be_read_is_somebody_else_s(tmp_path, text):
+    strips = open_label_strips(tmp_path / "a.tif", (5, 3), {"scales": [1]})
+    (strips.folder / "job.json").write_text(text)
+    with pytest.raises(OutputError):
+        open_label_strips(tmp_path / "a.tif", (5, 3), {"scales": [1]})
+
+
 def test_a_strip_that_is_lost_is_made_anew_and_those_after_it_count_again(tmp_path):
     strips = some_strips(tmp_path, 10, 20, 30)
     next(strips.folder.glob("0000000010-*")).unlink()

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from atrous.errors import ConfigError
-from atrous.jobs.prediction_cost import _busy_seconds, main, measure, measure_apart
+from atrous.errors import ConfigError, OutputError
+from atrous.jobs.prediction_cost import _busy_seconds, main, measure, measure_apart, read_cost
 
 
 def test_speed_is_that_of_one_image_by_the_usual_predictor(tiny_data, tiny_checkpoint):
@@ -15,6 +15,13 @@ def test_speed_is_that_of_one_image_by_the_usual_predictor(tiny_data, tiny_check
     assert cost.image_size == (48, 64)
     assert cost.engine.startswith("torch on cpu, float32")
     assert cost.threads == torch.get_num_threads()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", '{"threads": 1}', "[" * 100_000, "\x00"])
+def test_a_file_without_figures_is_named(tmp_path, text):
+    (tmp_path / "prediction.json").write_text(text)
+    with pytest.raises(OutputError, match=r"prediction\.json holds no figures .* measured again"):
+        read_cost(tmp_path / "prediction.json")
 
 
 def test_the_process_says_why_it_failed(tiny_data, tmp_path, capsys):

@@ -10,7 +10,8 @@ from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
 from atrous.evaluation.metrics import Counts, Scores
 from atrous.figures.curves import read_log
-from atrous.jobs.run_folder import STATE_VERSION, Position, Row, RunFolder, State
+from atrous.jobs.run_folder import RunFolder
+from atrous.jobs.run_state import STATE_VERSION, Position, Row, State
 from atrous.models.catalog import build_network, to_checkpoint
 from atrous.models.contract import Normalization
 

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from atrous.errors import ConfigError
-from atrous.jobs.run_folder import Row
+from atrous.jobs.run_state import Row
 from atrous.jobs.tensorboard import tensorboard_events
 
 ROWS = [Row(10, "front_end", 1.25, 1e-3, 4.5, 0.0), Row(20, "front_end", 1.0, 5e-4, 4.25, 0.0, 0.625)]

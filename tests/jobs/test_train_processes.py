@@ -15,7 +15,8 @@ import torch
 from atrous.checkpoint import load_tensors
 from atrous.config import to_toml
 from atrous.errors import CheckpointError
-from atrous.jobs.run_folder import Position, RunFolder
+from atrous.jobs.run_folder import RunFolder
+from atrous.jobs.run_state import Position
 from atrous.jobs.train import TrainConfig, train
 from atrous.training.settings import Stage
 from jobs.runs import advance

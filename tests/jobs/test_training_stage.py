@@ -12,7 +12,8 @@ from atrous.data.open import open_dataset
 from atrous.errors import StoppedError
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.progress import drain
-from atrous.jobs.run_folder import Position, RunFolder
+from atrous.jobs.run_folder import RunFolder
+from atrous.jobs.run_state import Position
 from atrous.jobs.stage_files import Bench
 from atrous.jobs.stage_plan import plan_stages
 from atrous.jobs.train import TrainConfig

@@ -118,7 +118,16 @@ def test_what_is_not_there_is_a_sentence(client, shown, path, status):
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"[1]", b'{"sigma_xy": "x"}', b'{"on": true, "what": 1}', b" " * 5000]
+    "content",
+    [
+        b"{",
+        b"[1]",
+        b'{"sigma_xy": "x"}',
+        b'{"on": true, "what": 1}',
+        b" " * 5000,
+        b"[" * 4000,
+        b'{"a":' * 800,
+    ],
 )
 def test_broken_settings_are_refused(client, shown, content):
     assert client.post(f"/view/{shown['id']}/crf", content=content).status_code in (400, 413, 422)

@@ -17,6 +17,9 @@ from atrous.errors import CheckpointError, ConfigError
 
 Costs = tuple[float, ...] | tuple[tuple[float, ...], ...]
 
+MOST_STEPS, MOST_KERNELS = 1000, 16
+"""What a file may ask for; papers have 10 steps and two kernels."""
+
 _KINDS = {"Spatial": Spatial, "Bilateral": Bilateral}
 
 
@@ -101,11 +104,12 @@ class DenseCRF:
         try:
             rest = dict(stored)
             kernels, num_steps = restore_kernels(rest.pop("kernels")), whole_number(rest.pop("num_steps"))
+            refuse_many_steps(num_steps)
             costs = rest.pop("compatibility", None)
             return cls(
                 kernels, num_steps, compatibility=costs if costs is None else _restore_costs(costs), **rest
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise broken_settings("DenseCRF", stored, error) from error
 
 
@@ -127,11 +131,23 @@ def restore_kernels(stored: list[dict[str, Any]]) -> tuple[Kernel, ...]:
     Raises:
         AttributeError, KeyError, TypeError, ValueError: If it wrote something else; see `broken_settings`.
     """
+    if len(stored) > MOST_KERNELS:
+        raise ValueError(f"{len(stored)} kernels are more than {MOST_KERNELS}")
     kernels = []
     for values in stored:
         attributes = {name: _restore_numbers(value) for name, value in values.items() if name != "kernel"}
         kernels.append(_KINDS[values["kernel"]](**attributes))
     return tuple(kernels)
+
+
+def refuse_many_steps(num_steps: int) -> None:
+    """Nothing, if an image is refined in a time that one can wait for.
+
+    Raises:
+        ValueError: If a file asks for more than `MOST_STEPS`.
+    """
+    if num_steps > MOST_STEPS:
+        raise ValueError(f"{num_steps} steps are more than {MOST_STEPS}")
 
 
 def whole_number(value: Any) -> int:

@@ -7,7 +7,14 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
-from atrous.crf.dense_crf import DenseCRF, broken_settings, restore_kernels, store_kernels, whole_number
+from atrous.crf.dense_crf import (
+    DenseCRF,
+    broken_settings,
+    refuse_many_steps,
+    restore_kernels,
+    store_kernels,
+    whole_number,
+)
 from atrous.crf.filters import Normalization, exponents
 from atrous.crf.inference_steps import build_filters, check_steps, refine_logits
 from atrous.crf.kernels import Kernel, as_kernels
@@ -156,8 +163,11 @@ class CRFRNN(nn.Module):
             counts = {
                 name: whole_number(rest.pop(name)) for name in ("num_classes", "num_steps", "num_test_steps")
             }
+            refuse_many_steps(max(counts["num_steps"], counts["num_test_steps"]))
+            if tensors["compatibility"].shape != (counts["num_classes"],) * 2:  # before it is made as large
+                raise ValueError(f"compatibility of shape {tuple(tensors['compatibility'].shape)}")
             layer = cls(kernels=kernels, **counts, **rest)
             layer.to(tensors["compatibility"].dtype).load_state_dict(tensors)
-        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise broken_settings("CRFRNN", stored, error) from error
         return layer

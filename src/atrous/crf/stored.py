@@ -59,6 +59,8 @@ def restore_crf(
     Raises:
         CheckpointError: If it cannot be restored, or is for another number of classes.
     """
+    if not isinstance(settings, Mapping):
+        raise CheckpointError(f"{settings!r} are no settings of a CRF; write them by its to_dict")
     fields = dict(settings)
     kind = fields.pop(_KIND, None)
     match kind:

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64, UInt8
-from PIL import Image
 
 from atrous.data.encoding import ColorEncoding
 from atrous.data.folder import Dataset, FileMask, Pair, Sample
+from atrous.data.image_header import opened
 from atrous.data.images import read_color_mask, read_image, read_index_mask
 from atrous.data.label_tracks import TrackMask
 from atrous.data.labels import IGNORE
@@ -173,7 +173,7 @@ def _explain_mask(pair: Pair, sentence: str) -> Mistake:
     try:
         numbers = np.unique(read_index_mask(path))
     except DataError:
-        with Image.open(path) as image:
+        with opened(path) as image:
             has_channels = len(image.getbands()) >= 3
         if has_channels and (colors == colors[..., :1]).all():
             sentence += " (its three channels are equal: one of them is the mask)"

@@ -13,6 +13,7 @@ from atrous.data.folder import Dataset, Pair
 from atrous.data.label_file import LABEL_FILE, read_class_names
 from atrous.data.labels import LabelSet
 from atrous.errors import DataError
+from atrous.files import can_be_a_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _pairs(listing: _Listing, regions: dict[int, tuple[CocoRegion, ...]], uncove
 def _image(entry: dict[str, Any]) -> tuple[int, Path, tuple[int, int]]:
     """Id, file, and height and width in pixels of a listed image."""
     file, size = Path(entry["file_name"]), (int(entry["height"]), int(entry["width"]))
-    if not file.name or min(size) < 1:
+    if not file.name or not can_be_a_file(str(file)) or min(size) < 1:
         raise ValueError(f'image "{file}" is {size[1]} x {size[0]} px')
     return int(entry["id"]), file, size
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from atrous.data.annotations import draw_polygon_, polygon_area, to_points
+from atrous.data.annotations import draw_polygon_, polygon_area, refuse_huge, to_points
 from atrous.data.labels import IGNORE
 from atrous.data.runs import decode_runs, unpack_runs
 from atrous.errors import DataError
@@ -57,6 +57,7 @@ class CocoMask:
         outlined.sort(
             key=lambda pair: (not pair[0].is_crowd, -pair[1].area)
         )  # equal areas keep the file's order
+        refuse_huge(self.size, source=str(self.path))
         labels = np.full(self.size, self.uncovered, dtype=np.uint8)
         for region, outline in outlined:
             label = IGNORE if region.is_crowd else region.label

@@ -1,5 +1,6 @@
 """How classes are written into mask files, as numbers or as colors, and the way back to labels."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +30,13 @@ class IndexEncoding:
     ignored: tuple[int, ...] = (IGNORE,)
 
     def __post_init__(self) -> None:
-        everything = self.values + self.ignored
-        for value in everything:
+        everything = Counter(self.values + self.ignored)
+        for value, number in everything.items():
             if not 0 <= value <= 255:
                 raise DataError(
                     f"mask value {value} is outside 0-255; masks have 8 bits, so number classes within"
                 )
-            if everything.count(value) > 1:
+            if number > 1:
                 raise DataError(
                     f"mask value {value} stands for two classes, or for a class and ignored pixels; "
                     "give each its own value"
@@ -94,7 +95,7 @@ class ColorEncoding:
         others_ignored: Whether colors that stand for nothing are ignored too, not refused.
 
     Raises:
-        DataError: If a color stands for two labels.
+        DataError: If a color stands for two labels, or is none.
     """
 
     colors: tuple[tuple[Color, int], ...]
@@ -102,9 +103,11 @@ class ColorEncoding:
     others_ignored: bool = False
 
     def __post_init__(self) -> None:
-        everything = [color for color, _ in self.colors] + list(self.ignored)
-        for color in everything:
-            if everything.count(color) > 1:
+        everything = Counter([*(color for color, _ in self.colors), *self.ignored])
+        for color, number in everything.items():
+            if not all(0 <= value <= 255 for value in color):
+                raise DataError(f"color {_color(color)} has a value outside 0-255; give red, green and blue")
+            if number > 1:
                 raise DataError(
                     f"color {_color(color)} stands for two classes, or for a class and ignored pixels; "
                     "give each its own color"

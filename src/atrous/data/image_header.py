@@ -1,14 +1,16 @@
-"""What the first bytes of an image file tell, without decoding it: its size, whether it has a place."""
+"""What the first bytes of an image tell, without decoding it: its kind, its size, whether it has a place."""
 
+import io
 import logging
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
 _PLACED = (33550, 33922, 34264, 34735, 50844)
 """TIFF tags of a pixel's size, tie points, a transform, GeoTIFF's keys, rational polynomials."""
@@ -16,8 +18,17 @@ _PLACED = (33550, 33922, 34264, 34735, 50844)
 _WITH_WORLD_FILES = (".tif", ".tiff", ".jpg", ".jpeg", ".png")
 """Images that GDAL reads by rows; it does not others, with or without a place."""
 
-_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, struct.error)
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
+"""What Pillow may take a file for, whatever its ending; it knows more, of which EPS runs a program."""
+
+_MOST_PIXELS_A_BYTE = 8 * 1032  # of a PNG: of one bit each, in the longest matches of its packing
+
+TOO_MANY_PIXELS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+BROKEN = (
+    OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError, struct.error,
+    zlib.error, MemoryError,
+)  # fmt: skip
+"""What Pillow makes of broken bytes; MemoryError where it asks for as many as a part of the file claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +51,41 @@ def read_header(path: Path) -> ImageHeader:
     is_placed = _has_world_file(path) or _has_places(path)
     with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
-            with Image.open(path) as image:
+            with opened(path) as image:
                 return ImageHeader((image.height, image.width), is_placed=is_placed)
-        except _BOMB:
+        except TOO_MANY_PIXELS:
             return ImageHeader(is_huge=True, is_placed=is_placed)
-        except _BROKEN:
+        except BROKEN:
             return ImageHeader(is_placed=is_placed)
+
+
+@contextmanager
+def opened(file: Path | io.BytesIO) -> Iterator[ImageFile.ImageFile]:
+    """The image of a file or its content, of one of `FORMATS`, not decoded yet.
+
+    Pillow only warns of more pixels than `Image.MAX_IMAGE_PIXELS` (89 million), and refuses twice as many;
+    here the first number is the limit.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        DecompressionBombError: If it has too many pixels.
+        OSError, SyntaxError, ...: One of `BROKEN`, if it is broken or no image.
+    """
+    with Image.open(file, formats=FORMATS) as image:
+        if is_huge(image.height, image.width):
+            raise Image.DecompressionBombError(
+                f"{image.width * image.height:,} pixels, the limit is {Image.MAX_IMAGE_PIXELS:,}"
+            )
+        size = file.stat().st_size if isinstance(file, Path) else len(file.getbuffer())
+        if image.format == "PNG" and image.width * image.height > _MOST_PIXELS_A_BYTE * size:
+            raise OSError(f"it claims {image.width} x {image.height} pixels, which {size} bytes cannot hold")
+        yield image
+
+
+def is_huge(height: int, width: int) -> bool:
+    """Whether an image has more pixels than Pillow's `Image.MAX_IMAGE_PIXELS` allows."""
+    return Image.MAX_IMAGE_PIXELS is not None and height * width > Image.MAX_IMAGE_PIXELS
 
 
 @contextmanager
@@ -81,6 +119,6 @@ def _has_places(path: Path) -> bool:
             directory = TiffImagePlugin.ImageFileDirectory_v2(head if is_big else head[:8])
             file.seek(directory.next)
             directory.load(file)
-    except _BROKEN:
+    except BROKEN:
         return False
     return any(tag in directory for tag in _PLACED)

@@ -1,7 +1,6 @@
 """Reading images and masks of any kind as uint8 arrays, and writing results as PNG, whole or not at all."""
 
 import io
-import struct
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from PIL import Image, ImageOps
 
+from atrous.data.image_header import BROKEN, TOO_MANY_PIXELS, opened
 from atrous.data.labels import IGNORE, LabelSet
 from atrous.data.notes import with_note
 from atrous.errors import DataError
@@ -23,9 +23,6 @@ IMAGE_SUFFIXES = frozenset(
 JPEG_QUALITY = 92
 _RUNS: dict[str, Any] = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 """A third of the time of zlib's default for a fifth more bytes: label maps are runs of one number."""
-
-_BROKEN_FILE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
-_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -190,18 +187,18 @@ def _open_upright(path: Path) -> Image.Image:
 
 def _decode(file: Path | io.BytesIO, *, source: str) -> Image.Image:
     try:
-        with Image.open(file) as image:
+        with opened(file) as image:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
             return image
     except FileNotFoundError as error:
         raise DataError(f"{source} does not exist; check the name") from error
-    except _BOMB as error:
+    except TOO_MANY_PIXELS as error:
         raise DataError(
             f"{source} has more pixels than Pillow's limit against decompression bombs allows ({error}); "
             "cut it into parts"
         ) from error
-    except _BROKEN_FILE as error:
+    except BROKEN as error:
         raise DataError(
             f"{source} cannot be read as an image ({_reason(error)}); replace the file"
         ) from error

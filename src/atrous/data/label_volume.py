@@ -1,6 +1,7 @@
 """Label volumes: written as NIfTI on the grid of the volume that they were made of."""
 
 import gzip
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from atrous.data.volume_names import is_volume
-from atrous.data.volumes import BROKEN, Volume, import_nibabel
+from atrous.data.volumes import Volume, broken, import_nibabel, read_head
 from atrous.errors import ConfigError, DataError, ShapeError
 from atrous.files import write_atomically
 
@@ -70,10 +71,10 @@ def write_label_volume(
 
 def stored_note(path: Path) -> str:
     """The note in the header of a volume that `write_label_volume` wrote; empty without one."""
-    nibabel = import_nibabel()
     try:
-        header: Any = nibabel.load(path).header
-    except (*BROKEN, nibabel.filebasedimages.ImageFileError):
+        empty, head = read_head(path)
+        header: Any = type(empty).from_fileobj(io.BytesIO(head))
+    except broken():
         return ""
     comments = [part.get_content() for part in header.extensions if part.get_code() == _COMMENT]
     return comments[-1].rstrip(b"\0").decode(errors="replace") if comments else ""

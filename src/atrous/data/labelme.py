@@ -9,7 +9,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from atrous.config import suggestion
-from atrous.data.annotations import draw_circle_, draw_polygon_, load_annotations, to_points, uncovered_label
+from atrous.data.annotations import (
+    draw_circle_,
+    draw_polygon_,
+    load_annotations,
+    refuse_huge,
+    to_points,
+    uncovered_label,
+)
 from atrous.data.folder import Dataset, Pair, files_by_stem
 from atrous.data.label_file import read_class_names
 from atrous.data.labels import IGNORE, LabelSet
@@ -34,8 +41,9 @@ class LabelMeMask:
         """
         content = load_annotations(self.path)
         height, width = content.get("imageHeight"), content.get("imageWidth")
-        if not (isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0):
+        if type(height) is not int or type(width) is not int or min(height, width) < 1:
             raise DataError(f"{self.path} does not say imageHeight and imageWidth; save it in LabelMe again")
+        refuse_huge((height, width), source=str(self.path))
         labels = np.full((height, width), uncovered_label(self.label_set), dtype=np.uint8)
         shapes = content.get("shapes")
         if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
@@ -76,7 +84,7 @@ class LabelMeMask:
     def _points(self, shape: dict[str, Any]) -> Float[np.ndarray, "n 2"]:
         try:
             return to_points(shape["points"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f'{self.path} has a "{shape.get("label")}" without pairs of numbers as points; draw it again'
             ) from error

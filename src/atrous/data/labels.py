@@ -36,7 +36,8 @@ class LabelSet:
         palette: One RGB color (0-255) a class; left out, `distinct_palette` fills it.
 
     Raises:
-        DataError: If there are 0 or over 255 classes, a name is empty or doubled, or the palette is wrong.
+        DataError: If there are 0 or over 255 classes, a name is empty, doubled or not printable, or the
+            palette is wrong.
     """
 
     names: tuple[str, ...]
@@ -50,6 +51,8 @@ class LabelSet:
         for name in self.names:
             if not name.strip():
                 raise DataError("a class has an empty name; give every class a name")
+            if not name.isprintable():
+                raise DataError(f"the class name {name!r} holds what cannot be printed; rename it")
             if self.names.count(name) > 1:
                 raise DataError(
                     f"the class name {name!r} is used twice; names tell classes apart, so rename one"
@@ -101,7 +104,7 @@ class LabelSet:
         try:
             names = tuple(str(name) for name in fields["names"])
             palette = tuple((int(red), int(green), int(blue)) for red, green, blue in fields["palette"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"a label set is stored as names and palette (a list of [red, green, blue]); got {fields!r}"
             ) from error

@@ -6,6 +6,7 @@ from atrous.data.folder import Dataset, FileMask, Pair
 from atrous.data.images import IMAGE_SUFFIXES
 from atrous.data.label_file import read_label_file
 from atrous.errors import DataError
+from atrous.files import can_be_a_file
 
 
 def find_list_splits(root: Path) -> tuple[str, ...]:
@@ -24,6 +25,9 @@ def open_lists(root: Path, split: str) -> Dataset:
     """
     path = root / f"{split}.txt"
     lines = _lines(path)
+    for number, line in lines:
+        if not all(map(can_be_a_file, _paths(line))):
+            raise DataError(f"{path} line {number} has what is no path ({line}); write IMAGE MASK")
     first_mask = root / _paths(lines[0][1])[-1]
     label_file = read_label_file(root, mask_folder=first_mask.parent if first_mask.is_file() else None)
     encoding = label_file.mask_encoding

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from atrous.data import array_file
+from atrous.data.array_file import read_npy
 from atrous.data.flo import read_flo
+from atrous.data.image_header import BROKEN, TOO_MANY_PIXELS, opened
 from atrous.data.quantity import Quantity, Values
 from atrous.errors import DataError
 from atrous.files import write_atomically
@@ -17,7 +20,6 @@ VALUE_ENDINGS: dict[str, tuple[str, ...]] = {
 }
 """Endings (lower case) of the files that hold values of a kind."""
 
-_BROKEN = (OSError, ValueError, SyntaxError, EOFError)
 _KITTI_ZERO, _KITTI_STEPS = 2**15, 64.0  # KITTI's development kit: (value - 2^15) / 64 px
 
 
@@ -52,7 +54,10 @@ def read_values(path: Path, quantity: Quantity, *, scale: float | None) -> Value
             f"{path} holds integers ({stored.dtype}), and nothing says how much 1 is; write scale = ... (in "
             f"{quantity.unit}, such as 0.001) into values.toml"
         )
-    return quantity.cleaned(stored.astype(np.float32) * np.float32(1.0 if scale is None else scale))
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # beyond float32 is infinity, which counts as not measured
+        return quantity.cleaned(stored.astype(np.float32) * np.float32(1.0 if scale is None else scale))
 
 
 def write_depth(path: Path, values: Values, *, unit: str = "m") -> None:
@@ -76,12 +81,12 @@ def encode_depth(values: Values, *, unit: str = "m") -> memoryview:
 
 def _load_npy(path: Path) -> np.ndarray:
     try:
-        stored = np.load(path, allow_pickle=False)
-    except _BROKEN as error:
+        stored = read_npy(path)
+    except array_file.BROKEN as error:
         raise DataError(
             f"{path} cannot be read as an array ({error}); make it anew with numpy.save"
         ) from error
-    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "iuf":
+    if stored.dtype.kind not in "iuf":
         raise DataError(f"{path} holds no numbers; store values as floats or integers")
     return stored
 
@@ -89,10 +94,10 @@ def _load_npy(path: Path) -> np.ndarray:
 def _load_image(path: Path) -> np.ndarray:
     """One number a pixel: 16-bit integers, or floats."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             mode, stored = image.mode, np.array(image)
-    except _BROKEN as error:
-        raise DataError(f"{path} cannot be read as an image ({error}); replace the file") from error
+    except (*BROKEN, *TOO_MANY_PIXELS) as error:
+        raise _unreadable(path, error) from error
     if mode == "F" or mode.startswith(("I;16", "I")):
         return stored
     raise DataError(
@@ -107,16 +112,16 @@ def _read_kitti_flow(path: Path) -> Values:
     Pillow keeps 8 of the 16 bits: the high ones as it opens the file, the low ones if told that the bytes lie
     the other way round. Together they are all.
     """
-    high, low = (_decoded_as(path, order).astype(np.int32) for order in ("B", "L"))
-    stored = (256 * high + low).transpose(2, 0, 1)  # (3, h, w)
-    flow = (stored[:2] - _KITTI_ZERO) / np.float32(_KITTI_STEPS)
+    high, low = (_decoded_as(path, order) for order in ("B", "L"))
+    stored = (high.astype(np.uint16) << 8 | low).transpose(2, 0, 1)  # (3, h, w)
+    flow = (stored[:2].astype(np.float32) - np.float32(_KITTI_ZERO)) / np.float32(_KITTI_STEPS)
     return np.where(stored[2] > 0, flow, np.float32(np.nan)).astype(np.float32)
 
 
 def _decoded_as(path: Path, order: str) -> np.ndarray:
     """One byte of every 16-bit color: the first ("B") or the second ("L")."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             tiles = image.tile
             if image.format != "PNG" or [tile.args for tile in tiles] != ["RGB;16B"]:
                 raise DataError(
@@ -126,5 +131,9 @@ def _decoded_as(path: Path, order: str) -> np.ndarray:
             return np.array(image)
     except DataError:
         raise
-    except _BROKEN as error:
-        raise DataError(f"{path} cannot be read as an image ({error}); replace the file") from error
+    except (*BROKEN, *TOO_MANY_PIXELS) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} cannot be read as an image ({error}); replace the file, or cut it into parts")

@@ -51,9 +51,9 @@ def _of_exif(data: bytes) -> int:
     exif = Image.Exif()
     try:
         exif.load(data)
-    except (SyntaxError, struct.error):  # damaged; read_image ignores it, too
-        return UPRIGHT
-    return _known(exif.get(_ORIENTATION))
+        return _known(exif.get(_ORIENTATION))
+    except (SyntaxError, ValueError, LookupError, TypeError, OSError, struct.error):  # damaged
+        return UPRIGHT  # as read_image takes it, too
 
 
 def _known(orientation: object) -> int:

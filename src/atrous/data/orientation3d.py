@@ -47,9 +47,12 @@ def orientation_of(affine: Float64[np.ndarray, "4 4"], *, source: str) -> Orient
     Raises:
         DataError: If an axis of the array leads nowhere.
     """
-    spacing = np.sqrt((affine[:3, :3] ** 2).sum(0))
-    if not (spacing > 0).all():
-        raise DataError(f"{source} says that voxels lie in one place along an axis; mend its affine")
+    with np.errstate(over="ignore"):
+        spacing = np.sqrt((affine[:3, :3] ** 2).sum(0))
+    if not ((spacing > 0) & (spacing < np.inf)).all():
+        raise DataError(
+            f"{source} says that voxels lie in one place along an axis, or nowhere; mend its affine"
+        )
     cosines = np.abs(affine[:3, :3] / spacing)  # rows: directions, columns: axes of the array
     axes = [-1, -1, -1]
     for _ in range(3):

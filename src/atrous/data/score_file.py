@@ -1,20 +1,17 @@
 """Files of scores: an npz with `logits` or `probabilities` (k, h, w), of one verb or of another program."""
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
 
+from atrous.data.array_file import BROKEN, read_npy, read_npz
 from atrous.errors import DataError
 from atrous.files import write_atomically
 
 KEYS = ("logits", "probabilities")
 TOLERANCE = 0.02  # of the sum of probabilities: 255 classes rounded to float16 are off by 0.01 at most
-
-_BROKEN_FILE = (OSError, ValueError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error)
 
 
 def write_probabilities(path: Path, probabilities: Float[np.ndarray, "k h w"]) -> None:
@@ -60,7 +57,10 @@ def read_logits(path: Path) -> Float32[np.ndarray, "k h w"]:
             f"{sums.max():.3g} over the classes, where 1 is due; store scores before the softmax as logits"
         )
     least = max(float(np.finfo(scores.dtype).smallest_subnormal) / 2, np.finfo(np.float64).tiny)
-    return np.log(np.maximum(scores.astype(np.float64), least)).astype(np.float32)
+    logits = np.empty(scores.shape, np.float32)
+    for plane, given in zip(logits, scores, strict=True):  # in double precision, one class at a time
+        plane[:] = np.log(np.maximum(given.astype(np.float64), least))
+    return logits
 
 
 def _read(path: Path) -> tuple[str, np.ndarray]:
@@ -69,13 +69,14 @@ def _read(path: Path) -> tuple[str, np.ndarray]:
         raise DataError(f"no scores at {path}; `atrous predict --save-probabilities` writes some")
     try:
         with path.open("rb") as file:
-            stored = np.load(file, allow_pickle=False)
-            if isinstance(stored, np.ndarray):  # an .npy
-                found, names = {}, "one array without a name"
-            else:
-                found = {key: stored[key] for key in KEYS if key in stored}
-                names = ", ".join(stored.files) or "nothing"
-    except _BROKEN_FILE as error:
+            has_names = file.read(2) == b"PK"
+        if has_names:
+            found, listed = read_npz(path, KEYS)
+            names = ", ".join(listed) or "nothing"
+        else:
+            read_npy(path)
+            found, names = {}, "one array without a name"
+    except BROKEN as error:
         raise DataError(
             f"{path} cannot be read as an npz of scores: another kind of file, or cut short; write it anew"
         ) from error

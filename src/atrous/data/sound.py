@@ -14,7 +14,9 @@ from atrous.files import write_atomically
 
 ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 BLOCK = 1 << 18  # samples that are read at once
-HIGHEST_RATE = 1_000_000  # Hz; beyond any recorder of sound
+LOWEST_RATE, HIGHEST_RATE = 100, 1_000_000  # Hz; beyond any recorder of sound
+MOST_SAMPLES = 1 << 28  # of a sound in memory: 1 GiB, 4 hours 39 minutes at 16 kHz
+LONGEST_RATIO = 200_000  # of two rates in lowest terms; a filter as long costs 160 MB
 TAPS_EACH_WAY = 10  # of the resampling filter, in samples of the lower rate; as scipy's
 
 Samples = Float32[np.ndarray, " t"]
@@ -36,10 +38,16 @@ def read_sound(path: Path, *, sample_rate: int) -> Samples:
         From -1 to 1 where the file does not exceed that.
 
     Raises:
-        DataError: If the file is missing, broken, cut short, empty, or holds values that are not finite.
+        DataError: If the file is missing, broken, cut short, empty, of more than `MOST_SAMPLES` at that rate,
+            or holds values that are not finite.
         ConfigError: If the extra audio is not installed.
     """
-    return np.concatenate(list(read_blocks(path, sample_rate=sample_rate)))
+    blocks, number = [], 0
+    for block in read_blocks(path, sample_rate=sample_rate):
+        number += len(block)
+        _refuse_long(number, path)
+        blocks.append(block)
+    return np.concatenate(blocks)
 
 
 def read_blocks(path: Path, *, sample_rate: int) -> Iterator[Samples]:
@@ -50,12 +58,12 @@ def read_blocks(path: Path, *, sample_rate: int) -> Iterator[Samples]:
         ConfigError: As `read_sound`.
     """
     soundfile = _load_soundfile()
-    if not path.is_file():
-        raise DataError(f"no sound at {path}; give the path of a file such as speech.wav")
+    _refuse_missing(path)
     refuse_cut(path)
     try:
         with soundfile.SoundFile(path) as file:
             _refuse_header(file, path)
+            _refuse_ratio(file.samplerate, sample_rate, path)
             yield from _resampled(_mono(file, path), given=file.samplerate, wanted=sample_rate)
     except soundfile.LibsndfileError as error:
         raise _unreadable(path, error) from error
@@ -75,11 +83,13 @@ def num_samples_of(path: Path, *, sample_rate: int) -> int:
     """Samples that `read_sound` gives, by the header of the file.
 
     Raises:
-        DataError: If the file is missing or no sound.
+        DataError: If the file is missing or no sound, or they are more than `MOST_SAMPLES`.
         ConfigError: If the extra audio is not installed.
     """
     about = _header_of(path)
-    return -(-about.frames * sample_rate // about.samplerate)
+    number = -(-about.frames * sample_rate // about.samplerate)
+    _refuse_long(number, path)
+    return number
 
 
 def write_sound(path: Path, samples: Samples, *, sample_rate: int) -> None:
@@ -114,6 +124,7 @@ def _header_of(path: Path) -> Any:
         ConfigError: If the extra audio is not installed.
     """
     soundfile = _load_soundfile()
+    _refuse_missing(path)
     try:
         about = soundfile.info(path)
     except soundfile.LibsndfileError as error:
@@ -122,13 +133,34 @@ def _header_of(path: Path) -> Any:
     return about
 
 
+def _refuse_missing(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"no sound at {path}; give the path of a file such as speech.wav")
+
+
 def _refuse_header(about: Any, path: Path) -> None:
     if about.frames == 0:
         raise DataError(f"{path} holds no samples; leave it out")
-    if not 0 < about.samplerate <= HIGHEST_RATE:
+    if not LOWEST_RATE <= about.samplerate <= HIGHEST_RATE:
         raise DataError(
             f"{path} has {about.samplerate:,} samples a second by its header, which is broken; rates "
-            f"of up to {HIGHEST_RATE:,} are read"
+            f"of {LOWEST_RATE:,} to {HIGHEST_RATE:,} are read"
+        )
+
+
+def _refuse_long(number: int, path: Path) -> None:
+    if number > MOST_SAMPLES:
+        raise DataError(
+            f"{path} has {number:,} samples or more at the rate that is wanted, and up to {MOST_SAMPLES:,} "
+            "are taken; cut it into parts"
+        )
+
+
+def _refuse_ratio(given: int, wanted: int, path: Path) -> None:
+    if max(given, wanted) // math.gcd(given, wanted) > LONGEST_RATIO:
+        raise DataError(
+            f"{path} has {given:,} samples a second, which have too little in common with {wanted:,} to be "
+            "resampled; save it at a usual rate"
         )
 
 
@@ -140,7 +172,7 @@ def _unreadable(path: Path, error: Exception) -> DataError:
 def _mono(file: Any, path: Path) -> Iterator[Samples]:
     """Blocks of a file with its channels averaged."""
     read = 0
-    for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+    for block in file.blocks(max(1, BLOCK // file.channels), dtype="float32", always_2d=True):
         read += len(block)
         if not np.isfinite(block).all():
             raise DataError(f"{path} holds samples that are not finite; save it anew")
@@ -162,7 +194,7 @@ def _resampled(blocks: Iterator[Samples], *, given: int, wanted: int) -> Iterato
     common = math.gcd(given, wanted)
     up, down = wanted // common, given // common
     around = down * -(-(TAPS_EACH_WAY * max(up, down) + up) // (up * down))  # samples, a multiple of down
-    step = down * max(1, BLOCK // down)
+    step = down * max(1, BLOCK // max(up, down))
     held = np.empty(0, np.float32)  # from `around` before the next sample that is wanted, or the start
     before = 0
     for block in blocks:

@@ -90,7 +90,7 @@ class Voice:
             stored = fields["voice"]
             names = tuple(str(name) for name in stored["conditions"])
             return cls(int(stored["sample_rate"]), names, int(stored["levels"]))
-        except (KeyError, TypeError, ValueError, DataError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, DataError) as error:
             raise CheckpointError(
                 f"a voice has sample_rate, conditions and levels, not {fields.get('voice')}"
             ) from error

@@ -96,7 +96,7 @@ def _described(path: Path) -> LabelFile:
         labels = dict(json.loads(path.read_text(encoding="utf-8"))["labels"])
         turned = labels if all(str(key).isdecimal() for key in labels) else {v: k for k, v in labels.items()}
         numbers = {int(number): str(name) for number, name in turned.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f'{path} has no "labels" such as {{"0": "background", "1": "cell"}} ({error!r}); mend it, or '
             f"write names into {LABEL_FILE} beside it"

@@ -114,7 +114,8 @@ def whole_numbers(values: Float32[np.ndarray, "i j k"], *, source: str) -> UInt8
     Raises:
         DataError: If one is no whole number of 0-255.
     """
-    whole = (values >= 0) & (values <= 255) & (values == np.rint(values))
+    with np.errstate(invalid="ignore"):  # NaN is none
+        whole = (values >= 0) & (values <= 255) & (values == np.rint(values))
     if not whole.all():
         raise DataError(
             f"{source} holds {values[~whole].flat[0]:g}, and a mask has one whole number of 0-255 a voxel; "

@@ -2,7 +2,7 @@
 
 import errno
 import gzip
-import shutil
+import math
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -21,7 +21,11 @@ from atrous.errors import AtrousError, ConfigError, DataError, OutputError, Shap
 DARKEST, BRIGHTEST = 0.5, 99.5
 """Percentiles of a volume that become black and white."""
 
-BROKEN = (OSError, EOFError, ValueError, zlib.error)
+HEAD = 1 << 20
+"""Bytes in which the header of a volume lies, and what was noted in it."""
+
+_PACKED = 1032
+"""Bytes that one byte of a gzip can stand for, by the form of its matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,9 @@ class Volume:
         gray = np.zeros(values.shape, np.uint8)
         if self.white > self.black:
             finite = np.nan_to_num(values, nan=self.black, posinf=self.black, neginf=self.black)
-            share = np.clip((finite - self.black) / (self.white - self.black), 0, 1)
+            with np.errstate(over="ignore", invalid="ignore"):  # of intensities that fill or hardly leave 0
+                share = np.clip((finite - self.black) / (self.white - self.black), 0, 1)
+            share = np.nan_to_num(share, copy=False)
             gray = np.rint(255 * share).astype(np.uint8)
         return np.repeat(gray[:, :, None], 3, axis=2)
 
@@ -124,9 +130,11 @@ def stored_volume(path: Path) -> Iterator[tuple[Any, np.ndarray]]:
         raise DataError(f"{path} is no NIfTI volume; convert it to .nii or .nii.gz")
     with tempfile.TemporaryDirectory(prefix="atrous.", ignore_cleanup_errors=True) as folder:
         try:
-            image: Any = nibabel.load(_unpacked(path, Path(folder)))
+            unpacked = _unpacked(path, Path(folder))
+            _refuse_claims(read_head(unpacked)[0], unpacked.stat().st_size)
+            image: Any = nibabel.load(unpacked)
             array = image.dataobj.get_unscaled()
-        except (*BROKEN, nibabel.filebasedimages.ImageFileError) as error:
+        except broken() as error:
             raise _broken(path, error) from error
         _refuse_other_arrays(image, path)
         yield image, array.reshape(image.shape[:3], order="F")
@@ -145,14 +153,63 @@ def import_nibabel() -> Any:
     return nibabel
 
 
+def broken() -> tuple[type[Exception], ...]:
+    """What nibabel makes of broken bytes."""
+    nibabel = import_nibabel()
+    own = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError)
+    return (
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        TypeError,
+        LookupError,
+        MemoryError,
+        zlib.error,
+        *own,
+    )
+
+
+def read_head(path: Path) -> tuple[Any, bytes]:
+    """Nibabel's header of a volume, without its extensions, and the first bytes of the file, unpacked.
+
+    Raises:
+        OSError, ValueError, ...: One of `broken()`, if it has none.
+    """
+    nibabel = import_nibabel()
+    with path.open("rb") if path.name.lower().endswith(".nii") else gzip.open(path) as file:
+        head = file.read(HEAD)
+    kinds = (nibabel.Nifti2Header, nibabel.Nifti1Header)
+    kind = next((kind for kind in kinds if kind.may_contain_header(head)), None)
+    if kind is None:
+        raise ValueError("it has no header of NIfTI")
+    return kind(head[: kind.template_dtype.itemsize], check=False), head
+
+
 def _unpacked(path: Path, folder: Path) -> Path:
-    """A file that can be read from anywhere: the given one, or a copy that is not packed."""
+    """A file that can be read from anywhere: the given one, or a copy that is not packed.
+
+    Only what the header speaks of is unpacked, and nothing if a gzip of this size cannot hold it.
+    """
     if path.name.lower().endswith(".nii"):
         return path
+    wanted = _refuse_claims(read_head(path)[0], _PACKED * path.stat().st_size)
     copy = folder / "volume.nii"
     with gzip.open(path) as packed, copy.open("wb") as file:
-        shutil.copyfileobj(packed, file, 1 << 20)
+        while wanted > 0 and (part := packed.read(min(wanted, HEAD))):
+            file.write(part)
+            wanted -= len(part)
+        while packed.read(HEAD):  # to the end, where the checksum is
+            pass
     return copy
+
+
+def _refuse_claims(header: Any, size: int) -> int:
+    """Bytes that the header speaks of, if so many can be there."""
+    wanted = header.get_data_offset() + math.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
+    if not 0 <= wanted <= size:
+        raise ValueError(f"its header claims {wanted} bytes and at most {size} are there")
+    return wanted
 
 
 def _refuse_other_arrays(image: Any, path: Path) -> None:
@@ -180,8 +237,8 @@ def intensities_of(image: Any, stored: np.ndarray) -> Float32[np.ndarray, "..."]
     """What stored numbers mean, by the file's own scaling."""
     from nibabel.volumeutils import apply_read_scaling
 
-    scaled = apply_read_scaling(np.asarray(stored), image.dataobj.slope, image.dataobj.inter)
-    with np.errstate(over="ignore"):  # beyond float32 is infinity, which counts as no intensity
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is infinity: no intensity
+        scaled = apply_read_scaling(np.asarray(stored), image.dataobj.slope, image.dataobj.inter)
         return np.asarray(scaled, np.float32)
 
 

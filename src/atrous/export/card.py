@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
@@ -15,6 +16,7 @@ from atrous.models.contract import DenseNetwork, LogitGeometry
 
 KEY = "atrous"  # under which it lies in a file's metadata
 FORMAT_VERSION = 1
+LONGEST = 1 << 20  # px; and more channels than any network has
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Card:
                 ends=Ends(**stored["ends"]),
                 crf_tensors=_tensors(stored["crf_tensors"]),
             )
-        except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
+        except (LookupError, TypeError, ValueError, OverflowError, RecursionError, SafetensorError) as error:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(
@@ -99,8 +101,15 @@ class Card:
         for name, kind in _PLAIN.items():
             if not isinstance(getattr(self, name), kind):
                 raise CheckpointError(f"{source} says nothing sensible of its {name}; export it anew")
-        if min(self.num_outputs, self.num_channels, self.geometry.output_stride) < 1:
+        where = self.geometry
+        counts = (self.num_outputs, self.num_channels, where.output_stride, where.receptive_field)
+        if not all(_is_count(number) for number in counts) or min(counts) < 1:
             raise CheckpointError(f"{source} has outputs, channels or a stride below 1; export it anew")
+        is_placed = type(where.center) in (int, float) and -LONGEST < where.center < LONGEST
+        if not is_placed or not _is_count(where.margin) or where.margin < 0:
+            raise CheckpointError(f"{source} says nothing sensible of where its outputs lie; export it anew")
+        if self.num_axes not in (1, 2, 3) or type(self.ends.raw) is not bool:
+            raise CheckpointError(f"{source} says nothing sensible of what it takes; export it anew")
 
     def plain(self) -> dict[str, str]:
         """What programs without this package want to know, by name, each as JSON or plain text."""
@@ -111,6 +120,10 @@ class Card:
             "takes": _TAKES_RAW if self.ends.raw else _takes(self.geometry.margin),
             "gives": self.ends.result,
         }
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value < LONGEST
 
 
 _PLAIN: dict[str, type] = {
@@ -136,6 +149,15 @@ def _takes(margin: int) -> str:
 
 def _tensors(text: str) -> dict[str, Tensor]:
     return load(base64.b64decode(text, validate=True)) if text else {}
+
+
+def not_computed(path: Path, images: Tensor, error: Exception) -> CheckpointError:
+    """What to say of a file whose graph does not take what its description says."""
+    reason = " ".join(str(error).split())[-200:]
+    return CheckpointError(
+        f"{path.name} does not compute an input of {images.dtype} {tuple(images.shape)} ({reason}); "
+        "export it anew"
+    )
 
 
 def card_of(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import CheckpointError, ConfigError, GeometryError
-from atrous.export.card import KEY, Card
+from atrous.export.card import KEY, Card, not_computed
 from atrous.export.program import AXES
 from atrous.geometry.program import export_program
 from atrous.layers.bins import BinMeans
@@ -128,10 +128,11 @@ class OnnxSession:
         providers = [name for name in wanted if name in runtime.get_available_providers()]
         try:
             self._session = runtime.InferenceSession(path, options, providers=providers)
+            text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         except Exception as error:  # the runtime has an exception of its own for every state of a file
             reason = " ".join(str(error).split()).rsplit(":", 1)[-1].strip()[:200]
             raise CheckpointError(f"{path} cannot be read as ONNX ({reason}); export it anew") from error
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        self._path = path
         if text is None:
             raise CheckpointError(
                 f"{path} does not say what its outputs mean; give a file that atrous export wrote"
@@ -140,9 +141,16 @@ class OnnxSession:
         self.description = f"ONNX Runtime {runtime.__version__}, {self.card.precision}"
 
     def __call__(self, images: Tensor) -> Tensor:
-        """What the graph gives of its input."""
-        name = self._session.get_inputs()[0].name
-        return torch.from_numpy(self._session.run(None, {name: images.cpu().contiguous().numpy()})[0])
+        """What the graph gives of its input.
+
+        Raises:
+            CheckpointError: If it cannot be computed.
+        """
+        try:
+            name = self._session.get_inputs()[0].name
+            return torch.from_numpy(self._session.run(None, {name: images.cpu().contiguous().numpy()})[0])
+        except Exception as error:  # as above
+            raise not_computed(self._path, images, error) from error
 
 
 @contextmanager

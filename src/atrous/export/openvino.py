@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from atrous.errors import CheckpointError, GeometryError
-from atrous.export.card import KEY, Card
+from atrous.export.card import KEY, Card, not_computed
 from atrous.export.openvino_package import load_nncf, load_openvino, openvino_core, quietly
 from atrous.export.program import AXES
 from atrous.geometry.program import export_program
@@ -109,15 +109,16 @@ class OpenVINOFile:
                 raise CheckpointError(f"no file at {file}; keep both, .xml and .bin, side by side")
         try:
             model = core.read_model(path)
-        except RuntimeError as error:
+            text = str(model.get_rt_info([KEY, "card"]).value) if model.has_rt_info([KEY, "card"]) else None
+        except (RuntimeError, ValueError, TypeError) as error:  # ValueError: of bytes that are no UTF-8
             reason = " ".join(str(error).split()).rsplit(": ", 1)[-1]
             raise CheckpointError(f"{path} cannot be read as OpenVINO ({reason}); export it anew") from error
-        if not model.has_rt_info([KEY, "card"]):
+        if text is None:
             raise CheckpointError(
                 f"{path} does not say what its outputs mean; give a file that atrous export wrote"
             )
-        self.card = Card.from_json(str(model.get_rt_info([KEY, "card"]).value), source=str(path))
-        self._model = model
+        self.card = Card.from_json(text, source=str(path))
+        self._model, self._path = model, path
         self._in_bfloat16 = in_bfloat16
         computing = "bfloat16" if in_bfloat16 else self.card.precision
         self.description = f"OpenVINO {openvino.__version__.partition('-')[0]}, {computing}"
@@ -133,5 +134,12 @@ class OpenVINOFile:
         return openvino_core().compile_model(self._model, "CPU", settings)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """What the graph gives of its input."""
-        return torch.from_numpy(self._compiled([images.cpu().contiguous().numpy()])[0].copy())
+        """What the graph gives of its input.
+
+        Raises:
+            CheckpointError: If it cannot be computed.
+        """
+        try:
+            return torch.from_numpy(self._compiled([images.cpu().contiguous().numpy()])[0].copy())
+        except (RuntimeError, ValueError, TypeError, LookupError) as error:
+            raise not_computed(self._path, images, error) from error

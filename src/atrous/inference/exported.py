@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 
-from atrous.errors import ConfigError, GeometryError
+from atrous.errors import CheckpointError, ConfigError, GeometryError
 from atrous.export.card import Card
 from atrous.export.onnx import OnnxSession
 from atrous.export.openvino import OpenVINOFile
@@ -17,6 +17,7 @@ from atrous.inference.engine import Engine
 from atrous.inference.engine_choice import EngineName, EnginePrecision
 from atrous.inference.machine import fast_in_bfloat16
 from atrous.models.catalog import build_network
+from atrous.models.claims import refuse_other_normalization
 from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization, normalization_of
 
 ENDINGS = (".onnx", ".xml")
@@ -67,6 +68,7 @@ class ExportedNetwork(DenseNetwork):
         raw = self.card.ends.raw
         plain = Normalization((0.0, 0.0, 0.0))
         self.normalization = plain if raw else normalization_of(self.card.normalization)
+        refuse_other_normalization(self, self.normalization, source=str(path))
 
     @property
     def has_scores(self) -> bool:
@@ -95,10 +97,12 @@ class ExportedNetwork(DenseNetwork):
 
         Raises:
             GeometryError: If it shall be traced.
+            CheckpointError: If they are not what its card says.
         """
         if torch.compiler.is_exporting():
             raise GeometryError(f"{self.path.name} is a file and cannot be traced; take its checkpoint")
         given = self._file(images.round().to(torch.uint8) if self.card.ends.raw else images.float())
+        self._refuse_other(given, images)
         match self.card.ends.result:
             case "labels":
                 chosen = functional.one_hot(given.long(), self.num_classes).movedim(-1, 1)
@@ -109,6 +113,21 @@ class ExportedNetwork(DenseNetwork):
                 return given.log()
             case _:
                 return given
+
+    def _refuse_other(self, given: Tensor, images: Tensor) -> None:
+        """What the graph gives must be what the card says, or labels would mean nothing."""
+        is_labels = self.card.ends.result == "labels"
+        axes, classes = images.ndim - is_labels, self.num_classes
+        fits = given.ndim == axes and len(given) == len(images) and 0 not in given.shape
+        if fits and is_labels:
+            fits = not given.is_floating_point() and 0 <= int(given.min()) <= int(given.max()) < classes
+        elif fits:
+            fits = given.is_floating_point() and given.shape[1] == classes
+        if not fits:
+            raise CheckpointError(
+                f"{self.path.name} gives {given.dtype} {tuple(given.shape)}, and its card promises "
+                f"{self.card.ends.result} of {classes} classes; export it anew"
+            )
 
     def twin(self) -> DenseNetwork:
         """The network of the catalog that the file was made of, without weights: for its geometry.

@@ -50,3 +50,10 @@ def _ignore_lying_nowhere() -> None:
 def gdal_reason(error: Exception) -> str:
     """GDAL's words for what went wrong, on one line; rasterio's own only point to them."""
     return " ".join(str(error.__cause__ or error).split()).rstrip(".")
+
+
+def gdal_errors(rasterio: Any) -> tuple[type[Exception], ...]:
+    """Rasterio's errors, and those of GDAL that it lets through."""
+    from rasterio._err import CPLE_BaseError
+
+    return rasterio.errors.RasterioError, CPLE_BaseError

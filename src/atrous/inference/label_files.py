@@ -69,9 +69,9 @@ def stored_note(path: Path) -> str:
     """The note in a GeoTIFF that `finish_label_map` wrote; empty without one, or in what is none."""
     with gdal_session() as rasterio:
         try:
-            with rasterio.open(path) as stored:
+            with rasterio.open(path, driver="GTiff") as stored:
                 return stored.tags().get(KEYWORD, "")
-        except rasterio.errors.RasterioIOError:
+        except rasterio.errors.RasterioError:
             return ""
 
 

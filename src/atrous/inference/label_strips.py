@@ -160,9 +160,10 @@ def open_label_strips(
 def _job_of(folder: Path) -> dict[str, Any] | None:
     """The fingerprint in a folder; None if there is none."""
     try:
-        return json.loads((folder / _JOB).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads((folder / _JOB).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _is_changed_input(found: dict[str, Any], wanted: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ from jaxtyping import Num, UInt8
 from atrous.data.images import eight_bit_gray
 from atrous.errors import ConfigError, DataError
 
+_BITS = tuple(map(str, range(1, 65)))
+
 
 @dataclass(frozen=True, slots=True)
 class Colors:
@@ -71,7 +73,8 @@ def plan_colors(
             f"{source} stores floats, and no rule says which are black and white; say it, as in --span 0 1, "
             "span=(0, 1) in Python"
         )
-    bits = int(dataset.tags(chosen[0], ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    stored = dataset.tags(chosen[0], ns="IMAGE_STRUCTURE").get("NBITS", "")
+    bits = int(stored) if stored in _BITS else 8
     palette = _palette(dataset, chosen[0]) if len(chosen) == 1 else None
     names = [color.name for color in dataset.colorinterp]
     alpha = names.index("alpha") + 1 if "alpha" in names else None

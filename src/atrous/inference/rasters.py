@@ -11,14 +11,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Num, UInt8
 
-from atrous.data.orientation import UPRIGHT, png_orientation, tiff_orientation
 from atrous.errors import DataError, ShapeError
 from atrous.inference.gdal import MIB, gdal_reason, gdal_session
 from atrous.inference.grid import Grid, grid_of
 from atrous.inference.raster_colors import Colors, plan_colors
-
-DRIVERS = ("GTiff", "PNG", "JPEG", "JP2OpenJPEG", "VRT")
-"""GDAL's readers that are used; the others do not read by rows, or have no bands of colors."""
+from atrous.inference.raster_head import describing, driver_of, refuse_sizes, refuse_turned
 
 _TOO_PROGRESSIVE = "GDAL_ALLOW_LARGE_LIBJPEG_MEM_ALLOC"  # said of JPEGs that would take over 500 MiB
 _SAMPLED = 64  # rows
@@ -162,18 +159,20 @@ def open_raster(
         raise DataError(f"{path} does not exist or is no file; check the name")
     with gdal_session() as rasterio:
         try:
-            dataset = rasterio.open(path)
-        except rasterio.errors.RasterioIOError as error:
+            dataset = rasterio.open(path, driver=driver_of(path))
+        except rasterio.errors.RasterioError as error:
             raise DataError(
                 f"{path} cannot be read as a raster ({gdal_reason(error)}); store it as TIFF, PNG or JPEG"
             ) from error
     with dataset:
-        _refuse_kind(path, dataset)
-        grid = grid_of(dataset)
-        if not grid.is_georeferenced:  # places are those of the pixels as they are stored
-            _refuse_turned(path, dataset)
-        colors = plan_colors(dataset, bands, span=span, source=str(path))
-        yield Raster(path, grid, _has_mask(dataset, colors), colors, dataset, [])
+        with describing(path, rasterio):
+            refuse_sizes(path, dataset)
+            grid = grid_of(dataset)
+            if not grid.is_georeferenced:  # places are those of the pixels as they are stored
+                refuse_turned(path, dataset)
+            colors = plan_colors(dataset, bands, span=span, source=str(path))
+            has_mask = _has_mask(dataset, colors)
+        yield Raster(path, grid, has_mask, colors, dataset, [])
 
 
 def _cache_bytes(dataset: Any) -> int:
@@ -189,29 +188,9 @@ def _has_mask(dataset: Any, colors: Colors) -> bool:
     return colors.alpha is not None or any(flag != "all_valid" for flag in flags)
 
 
-def _refuse_kind(path: Path, dataset: Any) -> None:
-    if dataset.driver not in DRIVERS:
-        raise DataError(f"{path} is of a kind ({dataset.driver}) that is not read by rows; store it as TIFF")
-
-
-def _refuse_turned(path: Path, dataset: Any) -> None:
-    """An image that is shown turned would be labeled lying on its side."""
-    if dataset.driver == "PNG":
-        orientation = png_orientation(path)
-    elif dataset.driver == "GTiff":
-        orientation = tiff_orientation(path)
-    else:
-        orientation = int(dataset.tags().get("EXIF_Orientation", UPRIGHT))
-    if orientation != UPRIGHT:
-        raise DataError(
-            f"{path} is stored turned or mirrored (EXIF orientation {orientation}), and reading by rows "
-            "cannot turn it; store it upright, as by `magick FILE -auto-orient UPRIGHT`"
-        )
-
-
 def _first_broken_row(rasterio: Any, path: Path, start: int, stop: int) -> int:
     """The first row that cannot be read alone, of a file that is opened anew; `start` where each can."""
-    with rasterio.open(path) as dataset:
+    with rasterio.open(path, driver=driver_of(path)) as dataset:
         for row in range(start, stop):
             try:
                 dataset.read(window=((row, row + 1), (0, dataset.width)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from atrous.config import from_dict, load_toml, suggestion, to_dict, to_toml
+from atrous.config import load_toml, suggestion, to_dict, to_toml
 from atrous.data.builtin import is_builtin
 from atrous.data.check import refuse_mistakes
 from atrous.data.open import open_dataset, samples_in_both
@@ -21,7 +21,7 @@ from atrous.jobs.evaluate import EvaluateConfig
 from atrous.jobs.evaluate import run as run_evaluation
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.network_cost import NetworkCost, network_cost
-from atrous.jobs.prediction_cost import PredictionCost, measure_apart
+from atrous.jobs.prediction_cost import PredictionCost, measure_apart, read_cost
 from atrous.jobs.preparation import warn_of_shared
 from atrous.jobs.progress import Job, Progress, T
 from atrous.jobs.run_folder import RunFolder
@@ -231,9 +231,7 @@ def _measure(config: CompareConfig, trials: dict[str, list[Trial]]) -> Job[dict[
         run = config.output / name / f"seed_{trained.seed}"
         saved = run / "prediction.json"
         if saved.exists() and config.speed != "again":
-            speeds[name] = from_dict(
-                PredictionCost, json.loads(saved.read_text(encoding="utf-8")), source=str(saved)
-            )
+            speeds[name] = read_cost(saved)
         elif config.speed != "none":
             checkpoint, said = RunFolder(run).model, ""
             try:

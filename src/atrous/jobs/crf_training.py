@@ -10,7 +10,7 @@ from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import restore_crf
 from atrous.errors import CheckpointError, ConfigError, ShapeError, TrainingError
 from atrous.jobs.crf_settings import choose_crf
-from atrous.jobs.run_folder import State
+from atrous.jobs.run_state import State
 from atrous.jobs.train import TrainConfig
 from atrous.models.contract import DenseNetwork, LogitGeometry, Normalization
 from atrous.ops.resample import upsample_logits

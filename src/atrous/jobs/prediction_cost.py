@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atrous.config import from_dict, to_dict
-from atrous.errors import AtrousError, ConfigError
+from atrous.errors import AtrousError, ConfigError, OutputError
 
 WARM_UP, LEAST, MOST = 2, 5, 50  # predictions before any counts; least and most that do
 SECONDS = 5.0  # after which no further prediction begins
@@ -105,6 +105,20 @@ def _busy_seconds() -> float | None:
         return None
     user, nice, system, _, _, irq, soft_irq, *_ = map(int, stat.read_text(encoding="ascii").split()[1:9])
     return (user + nice + system + irq + soft_irq) / os.sysconf("SC_CLK_TCK")
+
+
+def read_cost(path: Path) -> PredictionCost:
+    """Figures that were measured before.
+
+    Raises:
+        OutputError: If the file holds none.
+    """
+    try:
+        return from_dict(PredictionCost, dict(json.loads(path.read_text(encoding="utf-8"))), source=str(path))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise OutputError(
+            f"{path} holds no figures ({type(error).__name__}); remove it, and they are measured again"
+        ) from error
 
 
 def main(words: list[str]) -> int:

@@ -17,120 +17,22 @@ import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from atrous.checkpoint import Checkpoint, load_tensors, save_checkpoint, save_tensors
 from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, OutputError
 from atrous.files import remove_leftovers, write_atomically, write_text
-from atrous.jobs.task import AnyScores
-from atrous.jobs.tasks import scores_of
+from atrous.jobs.run_state import STATE_VERSION, Position, Row, State
 from atrous.jobs.train import STAGES
-from atrous.models.contract import AnyNormalization, normalization_of
+from atrous.models.contract import normalization_of
 
 FILES = (
     *("recipe.toml", "provenance.json", "model.safetensors", "last.safetensors", "log.csv", "curves.png"),
     *(f"{stage}.safetensors" for stage in STAGES),
 )
-STATE_VERSION = 5  # 4 was always validated where that was due; 3 had no CRF
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of log.csv.
-
-    Attributes:
-        step: Counted from the start of the run.
-        stage: Name of the stage.
-        loss: Mean since the row before.
-        learning_rate: Of weights in pretrained layers.
-        images_per_second: Of all processes, validation left out.
-        waiting: Share of the time spent waiting for data.
-        val_mean_iou: Where this step was validated.
-        val_error: The same of a regression: absolute relative error of depth, end-point error of flow;
-            of a generator of sound, the bits a sample.
-    """
-
-    step: int
-    stage: str
-    loss: float
-    learning_rate: float
-    images_per_second: float
-    waiting: float
-    val_mean_iou: float | None = None
-    val_error: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a run stands.
-
-    Attributes:
-        stage: Name of the stage under way.
-        step: Updates of that stage behind it.
-        rows: The log so far.
-        scores: On validation, of the best network of each stage so far.
-        unvalidated: Whether validation is due at this step and was not finished.
-    """
-
-    stage: str
-    step: int
-    rows: tuple[Row, ...] = ()
-    scores: Mapping[str, AnyScores] = field(default_factory=dict)
-    unvalidated: bool = False
-
-    @property
-    def best(self) -> AnyScores | None:
-        """Best on validation in this stage; None before the first."""
-        return self.scores.get(self.stage)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {
-            "stage": self.stage,
-            "step": self.step,
-            "rows": [asdict(row) for row in self.rows],
-            "scores": {stage: scores.to_dict() for stage, scores in self.scores.items()},
-            "unvalidated": self.unvalidated,
-        }
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "Position":
-        """The inverse of `to_dict`."""
-        rows = tuple(Row(**row) for row in fields["rows"])
-        scores = {stage: scores_of(entry) for stage, entry in fields["scores"].items()}
-        return cls(fields["stage"], fields["step"], rows, scores, fields.get("unvalidated", False))
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """All that a resumed run needs besides its recipe and its data.
-
-    Attributes:
-        tensors: `network.*`, `optimizer.*`, `average.*` where the stage keeps one, and `crf.*` where the run
-            trains one.
-        position: Where the run stands.
-        normalization: Of the network; its starting weights may have set it.
-        label_set: The classes in the network's order; its starting weights may have set it.
-        crf: Settings of the CRF, see `atrous.crf.stored`; empty without one.
-    """
-
-    tensors: dict[str, Tensor]
-    position: Position
-    normalization: AnyNormalization
-    label_set: LabelSet
-    crf: Mapping[str, Any] = field(default_factory=dict)
-
-    def part(self, name: str) -> dict[str, Tensor]:
-        """The tensors of `name`, without that prefix."""
-        prefix = f"{name}."
-        return {
-            key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +135,16 @@ class RunFolder:
         tensors, header = load_tensors(self.last)
         if header.get("state_version") not in (3, 4, STATE_VERSION):
             raise CheckpointError(f"{self.last} was written by another version of atrous; start a new run")
-        position = Position.from_dict(header["position"])
-        normalization = normalization_of(header["normalization"])
-        label_set = LabelSet.from_dict(header["labels"])
-        return State(tensors, position, normalization, label_set, header.get("crf", {}))
+        try:
+            position = Position.from_dict(header["position"])
+            normalization = normalization_of(header["normalization"])
+            label_set = LabelSet.from_dict(header["labels"])
+            crf = dict(header.get("crf", {}))
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(
+                f"{self.last} says of its run what atrous did not write ({error}); start a new run"
+            ) from error
+        return State(tensors, position, normalization, label_set, crf)
 
     def write_log(self, rows: Sequence[Row]) -> None:
         """Write log.csv."""

@@ -50,7 +50,7 @@ class Trial:
         try:
             scores = json.loads(path.read_text(encoding="utf-8"))
             return cls(seed, **{name: scores[name] for name in names})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise OutputError(
                 f"{path} holds no scores ({type(error).__name__}); remove it, and --resume scores the "
                 "network again"

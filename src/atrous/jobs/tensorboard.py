@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from atrous.errors import ConfigError
-from atrous.jobs.run_folder import Row
+from atrous.jobs.run_state import Row
 
 MEASURES = ("loss", "learning_rate", "images_per_second", "waiting", "val_mean_iou", "val_error")
 

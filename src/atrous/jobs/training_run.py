@@ -24,7 +24,8 @@ from atrous.jobs.interrupt import listen
 from atrous.jobs.processes import launch, lost_processes_told
 from atrous.jobs.progress import Job, Progress
 from atrous.jobs.provenance import Provenance, differences, provenance_of
-from atrous.jobs.run_folder import Position, Row, RunFolder, State
+from atrous.jobs.run_folder import RunFolder
+from atrous.jobs.run_state import Position, Row, State
 from atrous.jobs.stage_files import Bench
 from atrous.jobs.stage_plan import StagePlan, plan_stages
 from atrous.jobs.task import AnySamples, Task

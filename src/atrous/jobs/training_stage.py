@@ -10,7 +10,7 @@ import torch
 from atrous.errors import DataError, StoppedError, TrainingError
 from atrous.jobs.cached_scores import ScoreCache, can_cache
 from atrous.jobs.progress import Job, Progress
-from atrous.jobs.run_folder import Position, State
+from atrous.jobs.run_state import Position, State
 from atrous.jobs.stage_examples import samples_of_update, stage_examples
 from atrous.jobs.stage_files import Bench, row_of, save_model, save_state
 from atrous.jobs.stage_plan import StagePlan

@@ -8,6 +8,7 @@ from typing import Any
 from atrous.checkpoint import Checkpoint, load_checkpoint
 from atrous.config import suggestion
 from atrous.errors import CheckpointError, ConfigError
+from atrous.models.claims import fitting_network, refuse_other_normalization
 from atrous.models.compact import compact, compact_context, compact_dilated
 from atrous.models.context import ContextModule
 from atrous.models.context3d import context3d
@@ -204,25 +205,16 @@ def network_of(checkpoint: Checkpoint, *, source: str) -> DenseNetwork:
     """
     if checkpoint.network == DILATED:
         return dilated_network_of(checkpoint, source=source)
-    try:
-        network = build_network(checkpoint.network, **checkpoint.arguments)
-    except (ConfigError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(
-            f"{source} describes a network that this atrous cannot build: {reason}"
-        ) from error
-    if misfits := network.misfits(checkpoint.tensors):
-        raise CheckpointError(
-            f'{source} holds no weights of a "{checkpoint.network}" with {network.num_classes} classes: '
-            f"{len(misfits)} tensors are missing, too many, or of another shape, such as {misfits[0]}"
-        )
+    network = fitting_network(checkpoint, build_network, source=source)
     if broken := [name for name, value in checkpoint.tensors.items() if not value.isfinite().all()]:
         raise CheckpointError(
             f"{source} holds values that are not finite, such as in {broken[0]}: its training went wrong; "
             "take an earlier checkpoint"
         )
     network.load_state_dict(checkpoint.tensors)
-    network.use_normalization_(normalization_of(checkpoint.normalization))
+    normalization = normalization_of(checkpoint.normalization)
+    refuse_other_normalization(network, normalization, source=source)
+    network.use_normalization_(normalization)
     return network.eval()
 
 

@@ -67,7 +67,7 @@ class Normalization:
         try:
             mean, std = (tuple(float(value) for value in fields[name]) for name in ("mean", "std"))
             channels = fields["channels"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"a normalization needs mean, std and channels, not {fields}") from error
         if len(mean) != 3 or len(std) != 3 or channels not in ("RGB", "BGR"):
             raise CheckpointError(f"a normalization has three means, three stds, RGB or BGR, not {fields}")

@@ -17,6 +17,7 @@ from atrous.models.foreign import foreign_network, is_foreign
 from atrous.surgery.plan import plan_surgery
 
 NAME = "dilated_classifier"
+LONGEST_SIDE = 2048  # px of the input that a checkpoint names; classifiers take 200 to 600
 IMAGENET_MEAN, IMAGENET_STD = (
     (0.485, 0.456, 0.406),
     (0.229, 0.224, 0.225),
@@ -130,16 +131,24 @@ def dilated_network_of(checkpoint: Checkpoint, *, source: str) -> DilatedClassif
         )
     try:
         recipe = Recipe(**{**arguments, "input_size": tuple(arguments["input_size"])})
-    except (TypeError, KeyError) as error:
-        raise CheckpointError(f"{source} does not say how its network was made ({error})") from error
+        if [type(side) for side in recipe.input_size] != [int, int] or not _sides_fit(recipe.input_size):
+            raise ValueError(f"its input is {recipe.input_size}, not two sides of 1 to {LONGEST_SIDE} px")
+    except (TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{source} does not say how its network was made ({error}); make it anew by atrous dilate"
+        ) from error
     try:
         network = dilated_classifier(recipe)
         network.network.load_state_dict(checkpoint.tensors)
-    except (ConfigError, RuntimeError, ValueError) as error:
+    except (ConfigError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{source} cannot be rebuilt: {reason}") from error
     network.use_normalization_(Normalization.from_dict(checkpoint.normalization))
     return network.eval()
+
+
+def _sides_fit(sides: tuple[int, ...]) -> bool:
+    return all(1 <= side <= LONGEST_SIDE for side in sides)
 
 
 def _normalization_of(network: nn.Module) -> Normalization:

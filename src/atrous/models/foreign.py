@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import nn
 
 from atrous.config import suggestion
 from atrous.errors import ConfigError
+
+_NAME = re.compile(r"[\w.]+")  # others, timm takes for addresses of models elsewhere, such as hf-hub:a/b
 
 
 def is_foreign(name: str) -> bool:
@@ -29,6 +32,8 @@ def foreign_network(name: str, *, pretrained: bool = False) -> nn.Module:
         ConfigError: If the package has no such network, or is missing.
     """
     source, _, key = name.partition(":")
+    if not _NAME.fullmatch(key):
+        raise ConfigError(f'"{name}" names no network in {source}; give letters, digits, _ and . alone')
     build = _of_timm if source == "timm" else _of_torchvision
     return build(key, pretrained=pretrained)
 

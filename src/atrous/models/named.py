@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atrous.checkpoint import load_tensors
 from atrous.config import suggestion
 from atrous.errors import CheckpointError, ConfigError
 from atrous.models.catalog import CATALOG, build_network, load_network
 from atrous.models.contract import DenseNetwork
 from atrous.models.foreign import foreign_network, is_foreign
+from atrous.weights.files import read_weights
 
 EXPORTED = (".onnx", ".xml", ".bin", ".pt2")
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".ckpt")
@@ -150,18 +150,7 @@ def _load(network: nn.Module, path: Path) -> None:
     Raises:
         CheckpointError: If the file cannot be read or does not fit.
     """
-    if not path.is_file():
-        raise CheckpointError(f"no weights at {path}; give the path of a .safetensors or .pth file")
-    if path.suffix == ".safetensors":
-        tensors = load_tensors(path)[0]
-    else:
-        try:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # the unpickler raises whatever a broken file makes it raise
-            raise CheckpointError(
-                f"{path} holds no plain tensors ({type(error).__name__}); give a state dict that "
-                "torch.save or safetensors wrote"
-            ) from error
+    tensors = read_weights(path)
     own = network.state_dict()
     if misfits := [key for key in {**own, **tensors} if key not in own or key not in tensors]:
         raise CheckpointError(

@@ -68,7 +68,7 @@ class Window:
             if not (math.isfinite(darkest) and math.isfinite(brightest)):
                 raise ValueError(fields)
             return cls(darkest, brightest)
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
             raise CheckpointError(
                 f"a window needs darkest and brightest, two percentiles, not {fields}"
             ) from error

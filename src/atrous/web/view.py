@@ -203,7 +203,7 @@ async def _read_json(request: Request) -> dict[str, Any]:
             raise RefusedError("the settings are too long; send a few numbers", status=413)
     try:
         sent = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RefusedError("the settings are no JSON", status=400) from error
     if not isinstance(sent, dict):
         raise RefusedError("the settings are no JSON object", status=400)
