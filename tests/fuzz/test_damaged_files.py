@@ -34,6 +34,7 @@ def test_a_damaged_file_is_read_or_refused_in_a_line(name, jail):
     assert counts["refused"] >= FEW // 10  # else the damage does not get to the reader
 
 
+@pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", FORMATS)
