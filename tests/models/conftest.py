@@ -39,6 +39,7 @@ VARIANTS = {
     "drn_d_105": "drn_d_22",
     "hdc_duc_aspp": "hdc_duc",
     "efficientnet_lite0_frontend": "efficientnet_lite0",
+    "street_frontend": "street",
 }
 """Networks made of another one's parts: heavy tests run on that one, and on these with -m exhaustive."""
 
