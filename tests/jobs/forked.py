@@ -5,6 +5,7 @@ number of the file operation in `folder` at which it kills itself. Writes a line
 and the file operations that there were if it was not killed.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -13,6 +14,10 @@ import threading
 import time
 from pathlib import Path
 
+SLOW_TO_IMPORT = (
+    *("atrous.cli", "atrous.jobs.preparation", "atrous.jobs.training_run", "atrous.figures.curves"),
+    *("tyro", "rich.console", "matplotlib.backends.backend_agg"),
+)
 OPERATIONS = ("open", "os.rename", "os.remove", "os.chmod", "os.mkdir", "os.rmdir")
 
 
@@ -46,7 +51,8 @@ def train(request, report):
 
 def serve():
     """One child after the other."""
-    import atrous.jobs.training_run  # noqa: F401 (what takes seconds, once)
+    for module in SLOW_TO_IMPORT:
+        importlib.import_module(module)
 
     for line in sys.stdin:
         request = json.loads(line)

@@ -11,7 +11,6 @@ import pytest
 
 from atrous.config import to_toml
 from atrous.jobs.train import TrainConfig
-from atrous.training.settings import Stage
 from jobs.runs import AUGMENTED, PLAIN, assert_same
 
 FORKED = Path(__file__).with_name("forked.py")
@@ -49,7 +48,7 @@ def forked():
 
 @pytest.fixture
 def config(tiny_data, tmp_path):
-    """Three stages, averaged weights, stored scores, a validation every second step and a save at every."""
+    """Two stages, averaged weights, stored scores, a validation every second step and a save at every."""
     stage = replace(AUGMENTED, num_steps=4, ema_decay=0.7, optimizer="adamw", learning_rate=1e-3)
     return TrainConfig(
         data=tiny_data,
@@ -61,7 +60,6 @@ def config(tiny_data, tmp_path):
         validate_every=2,
         front_end=stage,
         context=PLAIN,
-        joint=stage,
     )
 
 
@@ -97,11 +95,10 @@ def test_a_run_killed_again_and_again_becomes_the_whole_run(forked, config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [1 / 8, pytest.param(1, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("share", [1 / 12, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_kill_before_any_operation_on_a_file_leaves_what_becomes_the_whole_run(forked, config, share):
-    """Before each opening, renaming and removing of a file of the run; of each eighth unless exhaustive."""
-    shorter = {name: replace(config.stages[name], num_steps=2) for name in ("front_end", "context")}
-    config = replace(config, joint=Stage(), **shorter)
+    """Before each opening, renaming and removing of a file of the run; of each twelfth unless exhaustive."""
+    config = replace(config, **{name: replace(stage, num_steps=2) for name, stage in config.stages.items()})
     whole = replace(config, output=config.output.with_name("whole"))
     operations = int(forked(whole)["operations"])
     assert operations > 50
