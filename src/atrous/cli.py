@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from atrous import __version__
 from atrous.config import load_toml, suggestion
-from atrous.errors import AtrousError, StoppedError
+from atrous.errors import AtrousError, StoppedError, printable
 from atrous.jobs.progress import drain, is_first_process
 
 LINE_EVERY = 30  # seconds, where a log takes the place of bars
@@ -133,15 +133,8 @@ def _run(verb: str, words: list[str]) -> int:
     if not is_first_process():
         return drain(module.run(config)).exit_code
     result = _draw(module.run(config))
-    print(json.dumps(result.to_dict()) if shown.json else _harmless(result.to_table()))
+    print(json.dumps(result.to_dict()) if shown.json else printable(result.to_table(), keep="\n\t"))
     return result.exit_code
-
-
-def _harmless(text: str) -> str:
-    """The text without what steers a terminal: files and classes are called whatever somebody liked."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1] for letter in text
-    )
 
 
 def _parse(config_type: type, words: list[str], *, prog: str, description: str) -> tuple[Any, Shown]:
@@ -191,7 +184,9 @@ def _draw(job: Generator[Any, None, Any]) -> Any:
             except StopIteration as stop:
                 return stop.value
             if said.message:
-                console.print(_harmless(said.message), highlight=False, markup=False, soft_wrap=True)
+                console.print(
+                    printable(said.message, keep="\n\t"), highlight=False, markup=False, soft_wrap=True
+                )
             elif said.total:
                 tell(said)
 

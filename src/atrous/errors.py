@@ -26,10 +26,18 @@ class AtrousError(Exception):
         super().__init__(_one_line(message))
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """The text with everything escaped that would steer a terminal, but for the letters to keep."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() or letter in keep else ascii(letter)[1:-1] for letter in text
+    )
+
+
 def _one_line(message: str) -> str:
     """The message as it is, where it is short and can be printed."""
-    if not message.isprintable():
-        message = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    message = printable(message)
     if len(message) > _LONGEST:
         message = f"{message[: _LONGEST * 2 // 3]} ... {message[-_LONGEST // 3 :]}"
     return message

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import hashlib
 import os
 import re
 import tempfile
@@ -17,6 +18,16 @@ def can_be_a_file(name: str) -> bool:
     """Whether the system can be asked for a path that a file names: not if it is too long or holds a 0."""
     parts = Path(name).parts
     return "\0" not in name and len(name) < 4096 and all(len(os.fsencode(part)) < 256 for part in parts)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

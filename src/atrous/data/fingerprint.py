@@ -12,16 +12,15 @@ import numpy as np
 from atrous.data.folder import Dataset, Sample
 from atrous.data.open_measured import MeasuredFolder
 from atrous.data.order import Reordered
-from atrous.data.quantity import Measured, MeasuredSamples
+from atrous.data.quantity import Measured
 from atrous.data.recordings import RecordingFolder
-from atrous.data.samples import Samples
-from atrous.data.voice import Recording, Recordings
+from atrous.data.samples import AnySamples
+from atrous.data.voice import Recording
 from atrous.errors import DataError
+from atrous.files import sha256_of
 
 SAMPLES_OF_MADE_DATA = 4  # they come out of one program: if that has changed, so have these
 NUM_THREADS = 4
-
-AnySamples = Samples | MeasuredSamples | Recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,7 @@ def _as_they_lie(samples: AnySamples) -> AnySamples:
 def _digest(path: Path) -> tuple[int, str]:
     """Size and SHA-256 of a file."""
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return file.tell(), digest
+        return path.stat().st_size, sha256_of(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}); put it back, or take its sample out") from error
 

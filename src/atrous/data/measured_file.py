@@ -54,9 +54,7 @@ def read_values(path: Path, quantity: Quantity, *, scale: float | None) -> Value
             f"{path} holds integers ({stored.dtype}), and nothing says how much 1 is; write scale = ... (in "
             f"{quantity.unit}, such as 0.001) into values.toml"
         )
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # beyond float32 is infinity, which counts as not measured
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float32 is infinity: not measured
         return quantity.cleaned(stored.astype(np.float32) * np.float32(1.0 if scale is None else scale))
 
 

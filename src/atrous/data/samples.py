@@ -4,6 +4,8 @@ from typing import Protocol, runtime_checkable
 
 from atrous.data.folder import Sample
 from atrous.data.labels import LabelSet
+from atrous.data.quantity import MeasuredSamples
+from atrous.data.voice import Recordings
 
 
 @runtime_checkable
@@ -22,3 +24,7 @@ class Samples(Protocol):
     def __getitem__(self, index: int) -> Sample:
         """The sample of that number, 0-based."""
         ...
+
+
+AnySamples = Samples | MeasuredSamples | Recordings
+"""What a network of any task learns from."""

@@ -14,12 +14,8 @@ from atrous.checkpoint import load_header
 from atrous.errors import TrainingError
 from atrous.inference.machine import Precision, computes_in_bfloat16, pick_device
 
-_LOST = (
-    "gloo",
-    "NCCL",
-    "Connection closed by peer",
-    "Connection reset by peer",
-)  # plain RuntimeErrors say it
+_LOST = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+"""Of which one stands in the plain RuntimeError of a process whose peer is gone."""
 
 
 def launch(*, device: str, precision: Precision) -> Fabric:

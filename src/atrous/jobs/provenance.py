@@ -1,6 +1,5 @@
 """What decides a run's weights and is not in its recipe: data, starting weights, versions, machine, git."""
 
-import hashlib
 import platform
 import shutil
 import subprocess
@@ -15,9 +14,10 @@ from lightning_fabric import Fabric
 
 import atrous
 from atrous.data.fingerprint import files_of, fingerprint
+from atrous.data.samples import AnySamples
+from atrous.files import sha256_of
 from atrous.inference.machine import computes_in_bfloat16
 from atrous.jobs.progress import Job, Progress
-from atrous.jobs.task import AnySamples
 from atrous.jobs.train import TrainConfig
 
 PACKAGES = ("torch", "numpy", "pillow", "lightning-fabric", "scipy", "nibabel", "soundfile")
@@ -48,7 +48,7 @@ def provenance_of(config: TrainConfig, fabric: Fabric, splits: Mapping[str, AnyS
     in_bfloat16 = computes_in_bfloat16(fabric.device, config.precision)
     return {
         "data": data,
-        "init": _digest(config.init) if config.init and config.init.is_file() else None,
+        "init": sha256_of(config.init) if config.init and config.init.is_file() else None,
         "versions": {"atrous": atrous.__version__, "python": platform.python_version(), **_versions()},
         "machine": {
             "system": platform.platform(),
@@ -121,11 +121,6 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _said(value: Any) -> str:

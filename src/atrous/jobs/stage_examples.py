@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from lightning_fabric import Fabric
 
 from atrous.data.loader import index_at
+from atrous.data.samples import AnySamples
 from atrous.data.voice import Recordings
 from atrous.jobs.cached_scores import ScoreCache
 from atrous.jobs.sound_examples import labeled_sound_examples, sound_examples
 from atrous.jobs.stage_plan import StagePlan
-from atrous.jobs.task import AnySamples
 from atrous.jobs.training_data import cached_examples, image_examples, score_examples
 from atrous.jobs.volume_examples import volume_examples
 from atrous.models.dilated_net import DilatedNet

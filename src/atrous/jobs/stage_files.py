@@ -9,11 +9,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.stored import store_crf, with_crf
+from atrous.data.samples import AnySamples
 from atrous.jobs.interrupt import Wish
 from atrous.jobs.run_folder import RunFolder
 from atrous.jobs.run_state import Position, Row, State
 from atrous.jobs.stage_plan import StagePlan
-from atrous.jobs.task import AnySamples, Task
+from atrous.jobs.task import Task
 from atrous.jobs.tasks import meaning_of_samples, task_of
 from atrous.jobs.train import TrainConfig
 from atrous.models.catalog import FRONT_ENDS, to_checkpoint

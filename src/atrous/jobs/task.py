@@ -8,9 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from atrous.data.meaning import Meaning
-from atrous.data.quantity import MeasuredSamples
-from atrous.data.samples import Samples
-from atrous.data.voice import Recordings
 from atrous.evaluation.generation import GenerationScores
 from atrous.evaluation.metrics import Scores
 from atrous.evaluation.regression import RegressionScores
@@ -19,7 +16,6 @@ from atrous.jobs.train import TrainConfig
 from atrous.models.contract import DenseNetwork
 from atrous.training.settings import Stage
 
-AnySamples = Samples | MeasuredSamples | Recordings
 AnyScores = Scores | RegressionScores | GenerationScores
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -8,6 +8,7 @@ from atrous.data.open import open_dataset
 from atrous.data.open_measured import open_measured
 from atrous.data.quantity import MeasuredSamples, Quantity
 from atrous.data.recordings import open_recordings
+from atrous.data.samples import AnySamples
 from atrous.data.voice import TASK, Recordings, Voice
 from atrous.evaluation.generation import GenerationScores
 from atrous.evaluation.metrics import Scores
@@ -15,7 +16,7 @@ from atrous.evaluation.regression import RegressionScores
 from atrous.jobs.generation_task import Generation
 from atrous.jobs.regression_task import Regression
 from atrous.jobs.segmentation_task import Segmentation
-from atrous.jobs.task import AnySamples, AnyScores, Task
+from atrous.jobs.task import AnyScores, Task
 
 
 def task_of(meaning: Meaning) -> Task:

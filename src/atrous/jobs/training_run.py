@@ -15,7 +15,7 @@ from atrous.data.label_tracks import TrackMask
 from atrous.data.labels import LabelSet
 from atrous.data.order import in_order_of, ordered_like
 from atrous.data.quantity import MeasuredSamples
-from atrous.data.samples import Samples
+from atrous.data.samples import AnySamples, Samples
 from atrous.data.voice import Recordings
 from atrous.errors import CheckpointError, ConfigError
 from atrous.jobs.crf_settings import describe, settings_of
@@ -28,7 +28,7 @@ from atrous.jobs.run_folder import RunFolder
 from atrous.jobs.run_state import Position, Row, State
 from atrous.jobs.stage_files import Bench
 from atrous.jobs.stage_plan import StagePlan, plan_stages
-from atrous.jobs.task import AnySamples, Task
+from atrous.jobs.task import Task
 from atrous.jobs.tasks import meaning_of_samples, open_samples, task_of
 from atrous.jobs.tensorboard import tensorboard_events
 from atrous.jobs.train import STAGES, TrainConfig, TrainResult

@@ -8,10 +8,11 @@ import torch
 from lightning_fabric import Fabric
 
 from atrous.crf.rnn import CRFRNN
+from atrous.data.samples import AnySamples
 from atrous.inference.machine import Precision
 from atrous.inference.predictor import Predictor
 from atrous.jobs.progress import Job, Progress
-from atrous.jobs.task import AnySamples, AnyScores
+from atrous.jobs.task import AnyScores
 from atrous.jobs.tasks import meaning_of_samples, task_of
 from atrous.models.contract import DenseNetwork
 

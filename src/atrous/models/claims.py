@@ -33,9 +33,7 @@ def fitting_network(
     """
     arguments = checkpoint.arguments
     try:
-        if is_foreign(
-            str(arguments.get("backbone", ""))
-        ):  # it computes as it is built, so not without memory
+        if is_foreign(str(arguments.get("backbone", ""))):  # surgery computes, which the meta device cannot
             _refuse_numbers(arguments, checkpoint.tensors)
         else:
             with torch.device("meta"):
