@@ -37,24 +37,22 @@ def whole_run_of(config):
     return whole.output
 
 
+def lose(config, path, *, after):
+    """Run; the file vanishes after so many updates, under the ending .away."""
+    for progress in run(config):
+        if progress.part == "front_end" and progress.done == after:
+            path.rename(path.with_suffix(".away"))
+
+
 def test_an_image_that_vanishes_during_an_epoch_costs_no_update(config):
     whole = whole_run_of(config)
     image = config.data / "train/images/train2.png"
-    hidden = image.with_suffix(".away")
-
-    def lose_it():
-        for progress in run(config):
-            if progress.part == "front_end" and progress.done == 1:
-                image.rename(hidden)
-
-    with pytest.raises(
-        DataError, match=r"train2\.png is missing; .*step (\d) of front_end is saved: mend"
-    ) as told:
-        lose_it()
+    with pytest.raises(DataError, match=r"train2\.png is missing") as told:
+        lose(config, image, after=1)
     position = RunFolder(config.output).load_state().position
     assert position.step >= 1
     assert f"; step {position.step} of front_end is saved: mend the data and add --resume" in str(told.value)
-    hidden.rename(image)
+    image.with_suffix(".away").rename(image)
     train(resumed(config))
     assert_same(config.output, whole)
 
@@ -62,17 +60,10 @@ def test_an_image_that_vanishes_during_an_epoch_costs_no_update(config):
 def test_a_mask_that_vanishes_before_validation_costs_no_update(config):
     whole = whole_run_of(config)
     mask = config.data / "val/masks/val1.png"
-    hidden = mask.with_suffix(".away")
-
-    def lose_it():
-        for progress in run(config):
-            if progress.part == "front_end" and progress.done == 2:
-                mask.rename(hidden)
-
     with pytest.raises(DataError, match=r"val1\.png is missing; .*; step 8 of front_end is saved"):
-        lose_it()
+        lose(config, mask, after=2)
     assert RunFolder(config.output).load_state().position.unvalidated
-    hidden.rename(mask)
+    mask.with_suffix(".away").rename(mask)
     train(resumed(config))
     assert_same(config.output, whole)
 
