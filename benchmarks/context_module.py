@@ -105,13 +105,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--front-ends", type=Path, nargs="+", required=True, help="of seeds 0, 1, ...")
+    parser.add_argument("--front-ends", type=Path, nargs="+", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", help="of these front ends; 0, 1, ... unless given")
     parser.add_argument("--scores", type=Path, default=Path("runs/scores"))
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     console = Console(stderr=True)
     known = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-    for seed, path in enumerate(arguments.front_ends):
+    seeds = arguments.seeds or range(len(arguments.front_ends))
+    for seed, path in zip(seeds, arguments.front_ends, strict=True):
         bench = Bench.of(path, arguments.data, arguments.scores, seed=seed)
         for progress in bench.fill():
             if progress.done == progress.total:

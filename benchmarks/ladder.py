@@ -1,6 +1,9 @@
 """The ladder of Yu & Koltun's table 4: front end, context modules, dense CRF, CRF-RNN, joint training.
 
-Run it as `python benchmarks/ladder.py --data DATA --init vgg16_imagenet_conv.safetensors --output FOLDER`.
+Run it as `python benchmarks/ladder.py --data DATA --init vgg16_imagenet_conv.safetensors --output FOLDER
+--json FILE --seeds 0 1 2`. What was scored and found is kept in the JSON file, so that seeds may be run one
+by one, on any machine; `--seeds` without any prints the table.
+
 Each seed trains one front end; both context modules learn from its stored scores; settings of the dense CRF
 are searched on training images, for each rung with the first seed; the CRF-RNN starts from those and is
 trained end to end. Stages are those of `recipes/camvid_light.toml` and `camvid_crf_rnn.toml`. Everything
@@ -12,13 +15,14 @@ import json
 import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from atrous.checkpoint import load_checkpoint, save_checkpoint
+from atrous.checkpoint import load_checkpoint, load_header, save_checkpoint
 from atrous.config import load_toml
-from atrous.crf.stored import crf_of, with_crf
+from atrous.files import write_text
 from atrous.jobs import evaluate, refine, train
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.progress import Job, T
@@ -42,9 +46,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--init", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     arguments = parser.parse_args()
-    ladder = Ladder(arguments.data, arguments.init, arguments.output, arguments.seeds[0])
+    ladder = Ladder(arguments.data, arguments.init, arguments.output, arguments.json)
     for seed in arguments.seeds:  # what costs most comes last
         for rung in NETWORKS:
             ladder.score(f"{rung}, no CRF", seed, ladder.rung(rung, seed))
@@ -57,33 +62,36 @@ def main() -> None:
     for seed in arguments.seeds:
         for rung in NETWORKS:
             ladder.score(f"{rung}, CRF-RNN", seed, ladder.learned(rung, seed))
-    Console(width=110).print(table_of(ladder.results))
+    Console(width=110).print(table_of(ladder.known["mean_iou"]))
 
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """The runs and what they scored; `search_seed` is the seed with which CRFs are searched."""
+    """The runs, and the file of what they scored."""
 
     data: Path
     init: Path
     folder: Path
-    search_seed: int
+    record: Path
 
     @property
-    def results(self) -> dict[str, dict[str, float]]:
-        """Mean IoU by network and seed."""
-        path = self.folder / "results.json"
-        return json.loads(path.read_text()) if path.exists() else {}
+    def known(self) -> dict[str, Any]:
+        """Mean IoU by network and seed; settings of the dense CRF by rung."""
+        return json.loads(self.record.read_text()) if self.record.exists() else {"mean_iou": {}, "crf": {}}
+
+    def keep(self, kind: str, name: str, value: Any) -> None:
+        """Note what became known, beside what others may have noted meanwhile."""
+        known = self.known
+        known[kind][name] = {**known[kind].get(name, {}), **value}
+        write_text(self.record, json.dumps(known, indent=1) + "\n")
 
     def score(self, name: str, seed: int, checkpoint: Path) -> None:
         """Judge a network, unless that is done."""
-        known = self.results
-        if str(seed) in known.get(name, {}):
+        if str(seed) in self.known["mean_iou"].get(name, {}):
             return
         settings = InferenceSettings(precision="auto", engine="torch")
-        result = told(evaluate.run(evaluate.EvaluateConfig(checkpoint, self.data, inference=settings)))
-        known.setdefault(name, {})[str(seed)] = result.scores.figure
-        (self.folder / "results.json").write_text(json.dumps(known, indent=1))
+        result = told(evaluate.run(evaluate.EvaluateConfig(self.data, checkpoint, inference=settings)))
+        self.keep("mean_iou", name, {str(seed): result.scores.figure})
         Console(stderr=True).print(f"{name}, seed {seed}: {100 * result.scores.figure:.1f}")
 
     def rung(self, name: str, seed: int) -> Path:
@@ -109,24 +117,25 @@ class Ladder:
         return self._trained(config, name, seed)
 
     def dense(self, rung: str, seed: int) -> Path:
-        """The rung's network with the dense CRF that was found on training images."""
-        found = self.folder / f"found {rung}.safetensors"
-        if not found.exists():
+        """The rung's network with the dense CRF that was found on training images, with the first seed."""
+        if rung not in self.known["crf"]:
+            found = self.folder / f"found {rung}.safetensors"
             config = refine.RefineConfig(
                 search=self.data,
                 split="train",
-                checkpoint=self.rung(rung, self.search_seed),
+                checkpoint=self.rung(rung, seed),
                 output=found,
                 num_images=SEARCH_IMAGES,
                 budget=SEARCH_BUDGET,
                 precision="auto",
             )
-            told(refine.run(config))
+            if not found.exists():
+                told(refine.run(config))
+            self.keep("crf", rung, load_header(found)["crf"])
         path = self.folder / f"seed_{seed}" / f"{rung} dense.safetensors"
         if not path.exists():
-            network, carrier = load_checkpoint(self.rung(rung, seed)), load_checkpoint(found)
-            num_classes = network.arguments["num_classes"]
-            save_checkpoint(path, with_crf(network, crf_of(carrier, num_classes=num_classes)))
+            network = load_checkpoint(self.rung(rung, seed))
+            save_checkpoint(path, replace(network, crf=self.known["crf"][rung]))
         return path
 
     def learned(self, rung: str, seed: int) -> Path:

@@ -1,4 +1,4 @@
-"""Pages of the site that nobody writes by hand: every verb's help, and what lies in the project's root.
+"""Pages of the site that nobody writes by hand: every verb's help, and what lies elsewhere in the project.
 
 A hook of mkdocs. `commands.md` gets the help of each verb as the command itself prints it; CHANGELOG.md and
 CONTRIBUTING.md become pages, and recipes lie on the site where the pages link to them.
@@ -15,7 +15,11 @@ from mkdocs.structure.files import File, Files
 from atrous.cli import VERBS, main
 
 ROOT = Path(__file__).parent.parent
-PAGES = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}
+PAGES = {
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "street.md": "src/atrous/bundled/README.md",
+}
 COLUMNS = "78"  # of a terminal: what a page has room for
 
 
@@ -23,7 +27,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made here."""
     files.append(File.generated(config, "commands.md", content=describe_commands()))
     for page, source in PAGES.items():
-        text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
+        text = (ROOT / source).read_text(encoding="utf-8")
+        text = text.replace("](docs/", "](").replace("](../../../docs/", "](").replace("](../../../", "](../")
         files.append(File.generated(config, page, content=text))
     for recipe in sorted((ROOT / "recipes").glob("*.toml")):
         files.append(File.generated(config, f"recipes/{recipe.name}", abs_src_path=str(recipe)))

@@ -16,6 +16,8 @@ from atrous.errors import CheckpointError
 from atrous.files import write_atomically
 
 FORMAT_VERSION = 2  # 1 had no CRF
+BUNDLED = {"street": Path(__file__).parent / "bundled" / "street.safetensors"}
+"""Trained networks that come with the package: name, file; their licence and card lie beside them."""
 HEADER = "atrous"
 NUMBERS = frozenset(
     {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.bool}
@@ -68,6 +70,11 @@ class Checkpoint:
     crf_tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
+def checkpoint_file(path: Path) -> Path:
+    """The file at a path; that of a bundled network where its name is given and no such file is there."""
+    return path if path.is_file() else BUNDLED.get(str(path), path)
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically: a full disk or a kill leaves what was there before.
 
@@ -88,7 +95,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path, *, device: str = "cpu") -> Checkpoint:
-    """Read a checkpoint that `save_checkpoint` wrote.
+    """Read a checkpoint that `save_checkpoint` wrote, or the bundled one of that name.
 
     Raises:
         CheckpointError: If the file is missing, cut short, of another kind, or from a newer version.
@@ -153,8 +160,10 @@ def load_header(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: Path, *, device: str) -> Iterator[Any]:
+    path = checkpoint_file(path)
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}; give the path of a .safetensors file")
+        known = ", ".join(BUNDLED)
+        raise CheckpointError(f"no checkpoint at {path}; give a .safetensors file, or a bundled one: {known}")
     try:
         with safe_open(path, framework="pt", device=device) as opened:
             yield opened

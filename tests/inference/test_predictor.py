@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from atrous.checkpoint import save_checkpoint
+from atrous.crf.dense_crf import DenseCRF
 from atrous.data.images import read_image
 from atrous.data.labels import LabelSet
 from atrous.errors import CheckpointError, ConfigError, DataError, ShapeError
@@ -149,6 +150,41 @@ def test_flips_and_scales_are_averaged(build, scales, flip):
     )
     np.testing.assert_allclose(prediction.probabilities(), expected, atol=1e-4)
     assert_most_probable(prediction.label_map, expected)
+
+
+@pytest.mark.parametrize("build", [compact_network, Margined])
+@pytest.mark.parametrize(("size", "scale"), [((14, 40), 0.5), ((40, 27), 0.5), ((20, 9), 1.0)])
+def test_larger_images_are_shrunk_to_the_longest_side(build, size, scale):
+    network, image = build(), picture(*size)
+    prediction = Predictor(network, device="cpu", views=Views(longest_side=20))(image)
+    expected = probabilities_of_view(network, image, scale, mirrored=False)
+    np.testing.assert_allclose(prediction.probabilities(), expected, atol=1e-4)
+    assert_most_probable(prediction.label_map, expected)
+    refined = Predictor(network, device="cpu", views=Views(longest_side=20), crf=DenseCRF(num_steps=0))
+    np.testing.assert_allclose(refined(image).probabilities(), expected, atol=1e-4)
+
+
+def test_a_checkpoint_says_to_what_side_images_are_shrunk_unless_told_otherwise(tmp_path):
+    network, image, path = compact_network(), picture(14, 40), tmp_path / "model.safetensors"
+    labels = LabelSet.unnamed(network.num_classes).to_dict()
+    save_checkpoint(
+        path, to_checkpoint(network, name="compact", labels=labels, progress={"longest_side": 20})
+    )
+    shrunk = probabilities_of_view(network, image, 0.5, mirrored=False)
+    np.testing.assert_allclose(Predictor(path, device="cpu")(image).probabilities(), shrunk, atol=1e-4)
+    told = Predictor(path, device="cpu", views=Views(longest_side=0))(image)
+    np.testing.assert_array_equal(told.logits, Predictor(network, device="cpu")(image).logits)
+
+
+@pytest.mark.parametrize("side", [-1, "20", 2.5])
+def test_a_checkpoint_with_an_impossible_side_is_refused(tmp_path, side):
+    network, path = compact_network(), tmp_path / "model.safetensors"
+    labels = LabelSet.unnamed(network.num_classes).to_dict()
+    save_checkpoint(
+        path, to_checkpoint(network, name="compact", labels=labels, progress={"longest_side": side})
+    )
+    with pytest.raises(CheckpointError, match="longest_side"):
+        Predictor(path)
 
 
 def test_a_tiny_scale_leaves_at_least_a_pixel():

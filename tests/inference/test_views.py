@@ -5,8 +5,22 @@ from atrous.inference.views import Views
 
 
 def test_every_scale_is_seen_as_it_is_and_mirrored():
-    assert list(Views()) == [(1.0, False)]
-    assert list(Views((1.0, 0.5), flip=True)) == [(1.0, False), (1.0, True), (0.5, False), (0.5, True)]
+    assert Views().of((3, 4)) == [(1.0, False)]
+    assert Views((1.0, 0.5), flip=True).of((3, 4)) == [(1.0, False), (1.0, True), (0.5, False), (0.5, True)]
+
+
+@pytest.mark.parametrize(
+    ("size", "scale"), [((300, 400), 0.25), ((400, 300), 0.25), ((100, 100), 1), ((2, 3), 1)]
+)
+def test_images_with_a_longer_side_are_shrunk_to_the_longest_and_others_are_not(size, scale):
+    assert Views(longest_side=100).of(size) == [(scale, False)]
+    assert Views((1.0, 2.0), longest_side=100).of(size) == [(scale, False), (2 * scale, False)]
+    assert Views(longest_side=0).of(size) == Views(longest_side=None).of(size) == [(1.0, False)]
+
+
+def test_a_negative_side_is_refused():
+    with pytest.raises(ConfigError, match="longest_side -1 is negative"):
+        Views(longest_side=-1)
 
 
 @pytest.mark.parametrize("scales", [(), (1.0, 0.0), (-1.0,), (10.0,), (float("nan"),)])

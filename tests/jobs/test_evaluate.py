@@ -18,7 +18,7 @@ CPU = InferenceSettings(device="cpu")
 
 
 def test_evaluate_scores_what_predict_writes(tmp_path, tiny_data, tiny_checkpoint):
-    result = drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU, output=tmp_path / "scores")))
+    result = drain(run(EvaluateConfig(tiny_data, tiny_checkpoint, inference=CPU, output=tmp_path / "scores")))
     images = tiny_data / "val/images"
     drain(predict(PredictConfig((str(images),), tiny_checkpoint, output=tmp_path / "out", inference=CPU)))
     expected = np.zeros((3, 3), np.int64)
@@ -33,7 +33,7 @@ def test_evaluate_scores_what_predict_writes(tmp_path, tiny_data, tiny_checkpoin
 
 
 def test_evaluate_with_flips_and_scales_gives_scores(tiny_data, tiny_checkpoint):
-    settings = EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU)
+    settings = EvaluateConfig(tiny_data, tiny_checkpoint, inference=CPU)
     plain = drain(run(settings))
     averaged = drain(run(replace(settings, inference=replace(CPU, flip=True, scales=(0.75, 1.0)))))
     total = np.sum(averaged.to_dict()["confusion_matrix"])
@@ -43,17 +43,17 @@ def test_evaluate_with_flips_and_scales_gives_scores(tiny_data, tiny_checkpoint)
 def test_evaluate_refuses_other_classes(tiny_data, tiny_checkpoint):
     (tiny_data / "labels.toml").write_text('names = ["a", "b", "c", "d"]')
     with pytest.raises(DataError, match="3 classes and the data 4"):
-        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU)))
+        drain(run(EvaluateConfig(tiny_data, tiny_checkpoint, inference=CPU)))
 
 
 def test_evaluate_refuses_a_checkpoint_cut_short(tiny_data, tiny_checkpoint):
     tiny_checkpoint.write_bytes(tiny_checkpoint.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cut short"):
-        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU)))
+        drain(run(EvaluateConfig(tiny_data, tiny_checkpoint, inference=CPU)))
 
 
 def test_evaluate_matches_classes_by_name_in_whatever_order(tiny_data, tiny_checkpoint):
-    settings = EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU)
+    settings = EvaluateConfig(tiny_data, tiny_checkpoint, inference=CPU)
     expected = drain(run(settings)).scores
     (tiny_data / "labels.toml").write_text('names = ["Sky", "wall", "ground"]\nvalues = [2, 1, 0]')
     scores = drain(run(settings)).scores
@@ -66,18 +66,18 @@ def test_evaluate_matches_classes_by_name_in_whatever_order(tiny_data, tiny_chec
 def test_evaluate_refuses_as_many_classes_of_other_names(tiny_data, tiny_checkpoint):
     (tiny_data / "labels.toml").write_text('names = ["sky", "wall", "floor"]')
     with pytest.raises(DataError, match="only in the data: floor; only wanted: ground"):
-        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU)))
+        drain(run(EvaluateConfig(tiny_data, tiny_checkpoint, inference=CPU)))
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (float("nan"),), (1e9,)])
 def test_evaluate_refuses_impossible_scales(tiny_data, tiny_checkpoint, scales):
     with pytest.raises(ConfigError, match="scales"):
-        drain(run(EvaluateConfig(tiny_checkpoint, tiny_data, inference=replace(CPU, scales=scales))))
+        drain(run(EvaluateConfig(tiny_data, tiny_checkpoint, inference=replace(CPU, scales=scales))))
 
 
 def test_evaluate_asks_for_the_protocol(tiny_data, tiny_checkpoint):
     released = replace(CPU, protocol="released")
-    settings = EvaluateConfig(tiny_checkpoint, tiny_data, inference=released)
+    settings = EvaluateConfig(tiny_data, tiny_checkpoint, inference=released)
     with pytest.raises(ConfigError, match="this network was not published with one"):
         drain(run(settings))
     with pytest.raises(ConfigError, match="leave out scales and flip"):
@@ -85,7 +85,7 @@ def test_evaluate_asks_for_the_protocol(tiny_data, tiny_checkpoint):
 
 
 def test_evaluate_says_what_computed_where_it_is_not_the_network_itself(tiny_data, tiny_checkpoint):
-    config = EvaluateConfig(tiny_checkpoint, tiny_data, inference=CPU)
+    config = EvaluateConfig(tiny_data, tiny_checkpoint, inference=CPU)
     assert not any(step.message for step in run(config))
     rough = replace(config, inference=replace(CPU, precision="bfloat16"))
     assert [step.message for step in run(rough) if step.message] == [

@@ -54,7 +54,7 @@ def test_the_checkpoint_knows_rate_and_conditions_and_scores_as_in_training(tone
     assert load_network(result.checkpoint).normalization == Companding(RATE)
     assert tones.data is not None
     config = EvaluateConfig(
-        result.checkpoint, tones.data, split="fold0of10", output=tmp_path / "scores", inference=CPU
+        tones.data, result.checkpoint, split="fold0of10", output=tmp_path / "scores", inference=CPU
     )
     scores = drain(evaluate(config)).scores
     assert scores == result.scores["front_end"]
@@ -142,7 +142,7 @@ def test_sounds_of_other_conditions_are_not_scored(tones, tmp_path):
     with pytest.raises(
         DataError, match=r"speaks 4000 Hz, 2 conditions \(high, low, \.\.\.\), and the sounds are"
     ):
-        drain(evaluate(EvaluateConfig(result.checkpoint, tmp_path / "other", split="train", inference=CPU)))
+        drain(evaluate(EvaluateConfig(tmp_path / "other", result.checkpoint, split="train", inference=CPU)))
 
 
 def test_broken_sounds_are_told_before_training(tones, capsys):

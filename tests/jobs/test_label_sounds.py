@@ -38,7 +38,7 @@ def test_it_is_checked_trained_scored_and_applied(tracks, tmp_path, capsys):
     assert main(["check", str(tracks.data)]) == 0
     assert "samples in sounds" in capsys.readouterr().out
     result = train(tracks)
-    config = EvaluateConfig(result.checkpoint, tracks.data, inference=InferenceSettings(device="cpu"))
+    config = EvaluateConfig(tracks.data, result.checkpoint, inference=InferenceSettings(device="cpu"))
     assert drain(evaluate(config)).scores.to_dict() == result.scores["front_end"].to_dict()
     sound, broken = tracks.data / "val/sounds/0.wav", tmp_path / "broken.wav"
     broken.write_text("no sound")

@@ -106,6 +106,7 @@ def test_predict_asks_for_the_protocol(tmp_path, tiny_checkpoint, photo):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive  # at full size, by the verb; tests/inference/test_released.py has the tiles
 def test_predict_in_the_tiles_of_camvid(tmp_path):
     name, checkpoint = "dilation8_camvid", tmp_path / "camvid.safetensors"
     torch.manual_seed(0)

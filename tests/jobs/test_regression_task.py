@@ -68,7 +68,7 @@ def test_the_best_checkpoint_says_what_it_measures_and_scores_as_in_training(dep
     quantity = checkpoint.labels["quantity"]
     assert (checkpoint.labels["task"], quantity["kind"], quantity["unit"]) == ("regression", "depth", "m")
     assert depths.data is not None
-    config = EvaluateConfig(result.checkpoint, depths.data, output=tmp_path / "scores", inference=CPU)
+    config = EvaluateConfig(depths.data, result.checkpoint, output=tmp_path / "scores", inference=CPU)
     scores = drain(evaluate(config)).scores
     assert scores == result.scores["joint"]
     rows = RunFolder(depths.output).load_state().position.rows

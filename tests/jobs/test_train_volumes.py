@@ -69,7 +69,7 @@ def test_the_checkpoint_says_all_that_a_prediction_needs(config, tmp_path):
     assert stored.labels["names"] == ["background", "front", "back"]
     assert load_network(result.checkpoint).normalization == Window()
     settings = InferenceSettings(device="cpu")
-    wanted = EvaluateConfig(result.checkpoint, config.data, "fold0of3", inference=settings)
+    wanted = EvaluateConfig(config.data, result.checkpoint, "fold0of3", inference=settings)
     scores = drain(evaluate(wanted)).scores
     assert scores.to_dict() == result.scores["front_end"].to_dict()
     assert np.sum(scores.to_dict()["confusion_matrix"]) == 2 * 10 * 14 * 9  # type: ignore[call-overload]

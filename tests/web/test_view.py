@@ -7,6 +7,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from atrous.figures.overlay import overlay
+from atrous.inference.seen_as import as_seen
+from atrous.inference.views import Views
 from atrous.web.app import build_app
 from web.serving import as_file, depth_predictor, noise, service_of, small_predictor
 
@@ -67,6 +69,31 @@ def test_the_heat_of_a_pixel_lies_where_it_says(client, shown):
     row, column = np.unravel_index(strongest, heat.size[::-1])
     assert abs(row + told["top"] - 30) < 24
     assert abs(column + told["left"] - 9) < 24
+
+
+def test_a_larger_image_is_looked_at_as_the_network_saw_it():
+    """Box and heat of an image that is shrunk by 2, against those of the small image."""
+    image = np.kron(noise(48, 64), np.ones((2, 2, 1), np.uint8))
+    shrinking = small_predictor()
+    shrinking.views = Views(longest_side=64)
+    told = []
+    for predictor, sent, x, y in (
+        (shrinking, image, 80, 48),
+        (small_predictor(), as_seen(image, (2.0, 2.0)), 40, 24),
+    ):
+        client = TestClient(build_app(service_of(predictor)))
+        identity = client.post("/view/label", files={"image": as_file(sent)}).json()["id"]
+        pixel = client.get(f"/view/{identity}/pixel?x={x}&y={y}").json()
+        heat = client.get(f"/view/{identity}/heat?x={x}&y={y}&channel=1").json()
+        told.append((pixel, heat))
+    (pixel, heat), (small_pixel, small_heat) = told
+    assert pixel["cell"] == small_pixel["cell"]
+    assert pixel["box"] == {name: 2 * value for name, value in small_pixel["box"].items()}
+    assert heat["png"] == small_heat["png"]
+    assert [heat[name] for name in ("top", "left", "height", "width")] == [
+        2 * small_heat[name] for name in ("top", "left", "height", "width")
+    ]
+    assert heat["pixels"] == 4 * small_heat["pixels"]
 
 
 def test_a_crf_changes_labels_and_pixels_and_is_taken_back(client, service, shown):

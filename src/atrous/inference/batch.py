@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atrous.checkpoint import checkpoint_file
 from atrous.errors import AtrousError
 from atrous.inference.cluster import imported, machines, share_out, started
 from atrous.inference.ledger import Ledger, Recorded
@@ -61,7 +62,7 @@ def predict_on_cluster(
     with started() as ray:
         cpus, gpus = machines(ray)
         share = share_out(cpus, gpus if network.uses_gpus else 0, workers=workers)
-        content = ray.put(np.fromfile(network.checkpoint, np.uint8))
+        content = ray.put(np.fromfile(checkpoint_file(network.checkpoint), np.uint8))
         ledger = ray.remote(num_cpus=0)(Ledger).remote()
         recipe = Recipe(content, network.build, ledger, share.cpus)
         size = max(1, min(BLOCK, len(works) // (4 * share.workers)))

@@ -12,6 +12,15 @@ from atrous.errors import ConfigError, ShapeError
 from atrous.ops.resample import upsample_logits
 from atrous.ops.upsample_labels import upsample_labels
 
+Zoom = tuple[float, float]
+AS_IT_IS: Zoom = (1.0, 1.0)
+
+
+def grid_of(stride: float, center: float, zoom: Zoom) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Strides and centers along both axes, of cells that see an image whose pixels are so many of ours."""
+    y, x = zoom
+    return (stride * y, stride * x), ((center + 0.5) * y - 0.5, (center + 0.5) * x - 0.5)
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -28,6 +37,8 @@ class Prediction:
         stride: Pixels from one score to the next.
         center: Pixel on which the first score is centered.
         quantity: What a regression measures; None where there are classes.
+        zoom: Pixels of the image, along both axes, to one that the network saw, of which stride and center
+            are; 1 where it saw the image as it is.
     """
 
     image: UInt8[np.ndarray, "h w c"] | Float32[np.ndarray, "*places"]
@@ -36,6 +47,7 @@ class Prediction:
     stride: int = 1
     center: float = 0.0
     quantity: Quantity | None = None
+    zoom: Zoom = AS_IT_IS
 
     @property
     def logits(self) -> Float[Tensor, "k *pixels"]:
@@ -43,7 +55,10 @@ class Prediction:
         if self._is_full:
             return self.scores
         size = self.image.shape[: self.scores.ndim - 1]
-        return upsample_logits(self.scores[None], size, stride=self.stride, center=self.center)[0]
+        if self.zoom == AS_IT_IS:
+            return upsample_logits(self.scores[None], size, stride=self.stride, center=self.center)[0]
+        stride, center = self.grid
+        return upsample_logits(self.scores[None], size, stride=stride, center=center)[0]
 
     @property
     def values(self) -> Float32[np.ndarray, "k *pixels"]:
@@ -72,12 +87,17 @@ class Prediction:
         if self.scores.ndim != 3:
             return self.logits.argmax(0).cpu().numpy()
         size = self.image.shape[:2]
-        labels = upsample_labels(self.scores, size, stride=self.stride, center=self.center)
-        return labels.astype(np.int64)
+        stride, center = self.grid
+        return upsample_labels(self.scores, size, stride=stride, center=center).astype(np.int64)
+
+    @property
+    def grid(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Strides and centers of the scores of an image, in its pixels along both axes."""
+        return grid_of(self.stride, self.center, self.zoom)
 
     @property
     def _is_full(self) -> bool:
-        return self.stride == 1 and self.center == 0
+        return self.stride == 1 and self.center == 0 and self.zoom == AS_IT_IS
 
     def probabilities(self) -> Float32[np.ndarray, "k *pixels"]:
         """Probability of each class at every pixel; they sum to 1 over k.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +27,9 @@ from atrous.inference.exported import ExportedNetwork, refuse_labels_only
 from atrous.inference.machine import Precision, pick_device
 from atrous.inference.margin import Margined, ReadRows
 from atrous.inference.picture import Picture, to_picture
-from atrous.inference.prediction import Prediction
+from atrous.inference.prediction import AS_IT_IS, Prediction
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
-from atrous.inference.seen_as import seen_as
+from atrous.inference.seen_as import resized, seen_as
 from atrous.inference.sound_prediction import sound_scores
 from atrous.inference.stored import load_stored
 from atrous.inference.views import Views
@@ -50,7 +51,8 @@ class Predictor:
         device: "auto" takes a GPU where there is one.
         precision: "float32", "bfloat16", or "auto": bfloat16 where the device computes in it. Other than
             float32 it is that of a copy of the weights, made for the first image.
-        views: Sizes at which the image is seen, and whether mirrored too; the probabilities are averaged.
+        views: Sizes at which the image is seen, and whether mirrored too; the probabilities of several are
+            averaged. Unless they say otherwise, images larger than the checkpoint wants are shrunk.
         protocol: "exact", the whole image at once, or "released": in the tiles of the authors' script, with
             its zeros at every tile's border and its interpolation, to compare with published numbers.
         crf: Refines the scores at every pixel by the raw image: a `DenseCRF`, a `CRFRNN`, None, or "stored",
@@ -79,11 +81,12 @@ class Predictor:
         protocol: Protocol = "exact",
         crf: CRF | Literal["stored"] | None = "stored",
     ) -> None:
-        stored = None
+        stored, longest_side = None, 0
         if isinstance(network, (str, Path)):
             found = load_stored(Path(network))
             label_set, network = label_set or found.meaning, found.network
             stored = found.crf() if crf == "stored" else None
+            longest_side = found.longest_side
         self.device = pick_device(device)
         self.crf = stored if crf == "stored" else crf
         if not isinstance(self.crf, CRF | None):
@@ -97,17 +100,17 @@ class Predictor:
         self.precision: Precision = precision
         self._engine: Engine | None = None
         self._last_parts: Bands | TiledImage | None = None
-        self.views = views
+        self.views = replace(views, longest_side=longest_side) if views.longest_side is None else views
         self.protocol: Protocol = protocol
         if self.meaning.num_outputs != network.num_classes:
             raise ConfigError(
                 f"{self.meaning.num_outputs} label names for a network of {network.num_classes} classes; "
                 "give as many names as classes"
             )
-        refuse_protocol(protocol, network, views=views)
+        refuse_protocol(protocol, network, views=self.views)
         if self.needs_whole:
             refuse_labels_only(network, what="a CRF, scale or flip")
-        refuse_image_ways(network, views=views, protocol=protocol, has_crf=self.crf is not None)
+        refuse_image_ways(network, views=self.views, protocol=protocol, has_crf=self.crf is not None)
         if self.quantity is not None and self.needs_whole:
             raise ConfigError(
                 f"a CRF, scales and flips are for classes, not {self.quantity.kind}; leave them out"
@@ -136,7 +139,6 @@ class Predictor:
             DataError: If the file is no readable image.
             ShapeError: If the array is no RGB image, or no pair or volume where one is wanted.
         """
-        geometry = self.network.geometry
         if isinstance(self.meaning, Voice):
             raise ConfigError("the network generates sounds and labels none; see atrous generate")
         if self.network.num_axes == 1:
@@ -144,17 +146,19 @@ class Predictor:
             cells = sound_scores(self.network, self.engine, samples, device=self.device)
             return Prediction(samples, cells, self.label_set)
         if self.network.num_axes == 3:
-            values = np.asarray(image)
+            values, geometry = np.asarray(image), self.network.geometry
             cells = whole_scores(volume_scores(self.network, self.engine, values, device=self.device))
             return Prediction(
                 values, cells, self.label_set, stride=geometry.output_stride, center=geometry.center
             )
         pixels = to_picture(image, channels=self.network.num_channels)
-        if not self.needs_whole:
-            cells = self.scores(pixels)
-            return Prediction(
-                pixels, cells, self.label_set, geometry.output_stride, geometry.center, self.quantity
-            )
+        if (
+            self.crf is None
+            and self.protocol == "exact"
+            and len(self.views.scales) == 1
+            and not self.views.flip
+        ):
+            return self._seen_once(pixels)
         logits = self._logits(pixels)
         if self.crf is not None:
             logits = refine_scores(self.crf, logits, pixels)
@@ -163,18 +167,34 @@ class Predictor:
     @property
     def needs_whole(self) -> bool:
         """Whether scores are needed at all pixels: for a CRF, several views, the released protocol."""
-        return self.crf is not None or self.views != ONE_VIEW or self.protocol == "released"
+        return self.crf is not None or not self.views.is_plain or self.protocol == "released"
+
+    def _seen_once(self, pixels: Picture) -> Prediction:
+        """From cells of one view, without scores at all pixels."""
+        ((scale, _),) = self.views.of(pixels.shape[:2])
+        seen, zoom = (pixels, AS_IT_IS) if scale == 1 else resized(pixels, scale)
+        geometry = self.network.geometry
+        return Prediction(
+            pixels,
+            self.scores(seen),
+            self.label_set,
+            geometry.output_stride,
+            geometry.center,
+            self.quantity,
+            zoom,
+        )
 
     def _logits(self, pixels: Picture) -> Float[Tensor, "k h w"]:
         """What the network says at every pixel, without a CRF."""
         if self.protocol == "released":
             with torch.inference_mode():
                 return released_probabilities(self.network, self._with_margin(pixels), self.engine).log()
-        if self.views == ONE_VIEW:
+        views = self.views.of(pixels.shape[:2])
+        if views == [(1.0, False)]:
             return self.upsample(self.scores(pixels), pixels.shape[:2])
         seen = [
             seen_as(pixels, self.scores, self.network.geometry, scale=scale, mirrored=mirrored)
-            for scale, mirrored in self.views
+            for scale, mirrored in views
         ]
         return torch.stack(seen).mean(0).log()
 
@@ -213,7 +233,9 @@ class Predictor:
         if self.quantity:
             raise ConfigError(f"{self.quantity.kind} has no labels; take the values of an image in memory")
         if self.needs_whole:
-            raise ConfigError("a CRF, scales, flips, the released protocol see whole images; leave them out")
+            raise ConfigError(
+                "a CRF, scales, flips, a longest side, the released protocol see whole images; leave them out"
+            )
         parts = self._in_parts(size)
         geometry = self.network.geometry
         upsampler = LabelUpsampler(

@@ -93,8 +93,9 @@ class RasterWork:
             if at_once and height * width > MOST_WHOLE_PIXELS:
                 raise DataError(
                     f"{self.source} has {height} x {width} pixels, too many to hold whole, as a CRF, scales, "
-                    "flips, the released protocol, --save-probabilities and networks that see everything "
-                    "need it; leave them out (--no-crf for what the checkpoint carries)"
+                    "flips, a longest side, the released protocol, --save-probabilities and networks that "
+                    "see everything need it; leave them out (--no-crf, --longest-side 0 for what the "
+                    "checkpoint says)"
                 )
             strips = self._strips(raster)
             try:

@@ -106,7 +106,7 @@ def refuse_protocol(protocol: str, network: DenseNetwork, *, views: Views) -> No
         raise ConfigError(f'there is no protocol "{protocol}"; take "exact" or "released"')
     if protocol == "exact":
         return
-    if views != Views():
+    if not views.is_plain:
         raise ConfigError(
             'protocol "released" sees an image once, as it is, and not mirrored or at other scales; leave '
             'out scales and flip, or take "exact"'

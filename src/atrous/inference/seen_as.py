@@ -7,8 +7,24 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from atrous.inference.prediction import AS_IT_IS, Zoom, grid_of
 from atrous.models.contract import LogitGeometry
 from atrous.ops.resample import upsample_logits
+
+
+def resized(image: UInt8[np.ndarray, "h w 3"], scale: float) -> tuple[UInt8[np.ndarray, "y x 3"], Zoom]:
+    """An image at another size, and how many of its pixels one of that size is, along both axes."""
+    height, width = image.shape[:2]
+    zoom = height / max(1, round(height * scale)), width / max(1, round(width * scale))
+    return as_seen(image, zoom), zoom
+
+
+def as_seen(image: UInt8[np.ndarray, "h w 3"], zoom: Zoom) -> UInt8[np.ndarray, "y x 3"]:
+    """An image at the size at which one pixel is so many of it."""
+    if zoom == AS_IT_IS:
+        return image
+    height, width = (round(side / factor) for side, factor in zip(image.shape[:2], zoom, strict=True))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def seen_as(
@@ -28,15 +44,8 @@ def seen_as(
         scale: Of the sides.
         mirrored: Left and right changed.
     """
-    height, width = image.shape[:2]
-    seen = max(1, round(height * scale)), max(1, round(width * scale))
-    view = np.asarray(Image.fromarray(image).resize((seen[1], seen[0]), Image.Resampling.BILINEAR))
+    view, zoom = resized(image, scale)
     cells = ask(view[:, ::-1] if mirrored else view)
-    zoom = height / seen[0], width / seen[1]
-    logits = upsample_logits(
-        cells[None],
-        (height, width),
-        stride=[geometry.output_stride * factor for factor in zoom],
-        center=[(geometry.center + 0.5) * factor - 0.5 for factor in zoom],
-    )[0]
+    stride, center = grid_of(geometry.output_stride, geometry.center, zoom)
+    logits = upsample_logits(cells[None], image.shape[:2], stride=stride, center=center)[0]
     return (logits.flip(-1) if mirrored else logits).softmax(0)

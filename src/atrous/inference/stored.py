@@ -7,12 +7,16 @@ from typing import Any
 
 from torch import Tensor
 
-from atrous.checkpoint import load_checkpoint, load_header
+from atrous.checkpoint import checkpoint_file, load_checkpoint, load_header
 from atrous.crf.stored import CRF, restore_crf
 from atrous.data.meaning import Meaning, meaning_of
+from atrous.errors import CheckpointError
 from atrous.inference.exported import ExportedNetwork, is_exported, open_exported
 from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
+
+LONGEST_SIDE = "longest_side"
+"""What a checkpoint says of itself where larger images shall be shrunk: pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,14 @@ class Stored:
         meaning: What its outputs mean.
         crf_settings: Of the CRF that is stored beside it; empty without one.
         crf_tensors: State dict of a learned one.
+        longest_side: Pixels to which larger images are shrunk before it sees them; 0 for none.
     """
 
     network: DenseNetwork
     meaning: Meaning
     crf_settings: Mapping[str, Any]
     crf_tensors: Mapping[str, Tensor]
+    longest_side: int = 0
 
     def crf(self) -> CRF | None:
         """The CRF, if there is one.
@@ -53,7 +59,12 @@ def load_stored(path: Path) -> Stored:
         return Stored(network, meaning_of(card.labels), card.crf, card.crf_tensors)
     checkpoint = load_checkpoint(path)
     network = network_of(checkpoint, source=str(path))
-    return Stored(network, meaning_of(checkpoint.labels), checkpoint.crf, checkpoint.crf_tensors)
+    side = checkpoint.progress.get(LONGEST_SIDE, 0)
+    if not isinstance(side, int) or side < 0:
+        raise CheckpointError(
+            f"{path} has a {LONGEST_SIDE} of {side!r}; make it anew, with pixels, or without"
+        )
+    return Stored(network, meaning_of(checkpoint.labels), checkpoint.crf, checkpoint.crf_tensors, side)
 
 
 def stored_labels(path: Path) -> dict[str, Any]:
@@ -71,4 +82,6 @@ def stored_labels(path: Path) -> dict[str, Any]:
 
 def weight_files(path: Path) -> tuple[Path, ...]:
     """All files that a stored network is made of, itself first."""
-    return (path, path.with_suffix(".bin")) if path.suffix.lower() == ".xml" else (path,)
+    if path.suffix.lower() == ".xml":
+        return path, path.with_suffix(".bin")
+    return (checkpoint_file(path),)

@@ -27,7 +27,7 @@ def refuse_image_ways(network: DenseNetwork, *, views: Views, protocol: str, has
     Raises:
         ConfigError: If it is for volumes or sounds, and what only images have is wanted.
     """
-    if network.num_axes != 2 and (has_crf or protocol != "exact" or views != Views()):
+    if network.num_axes != 2 and (has_crf or protocol != "exact" or not views.is_plain):
         kind = "sounds" if network.num_axes == 1 else "volumes"
         raise ConfigError(
             f"the network is for {kind}, which are seen once and whole; leave out crf, scales, flip, protocol"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from atrous.checkpoint import checkpoint_file
 from atrous.config import load_toml, suggestion, to_dict, to_toml
 from atrous.data.builtin import is_builtin
 from atrous.data.check import refuse_mistakes
@@ -129,7 +130,7 @@ def _refuse_missing(contenders: Sequence[Contender], *, starts: bool) -> None:
                 f'no network "{contender.network}" in the catalog or among the contenders; '
                 f"{suggestion(contender.network, CATALOG)}"
             )
-        if starts and contender.init is not None and not contender.init.exists():
+        if starts and contender.init is not None and not checkpoint_file(contender.init).exists():
             raise ConfigError(
                 f"{contender.name} starts from {contender.init}, which is not there; a path in a recipe is "
                 "looked up from the folder that the command runs in"

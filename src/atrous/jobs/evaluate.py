@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from atrous.jobs.crf_settings import describe, settings_of
-from atrous.jobs.inference_settings import InferenceSettings
+from atrous.jobs.inference_settings import BUNDLED, InferenceSettings, note_on_bundled
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
@@ -19,17 +19,18 @@ class EvaluateConfig:
     """Score a checkpoint on a data set.
 
     Attributes:
-        checkpoint: Made by `atrous train` or `atrous import`.
         data: Folder of the data set, of images, volumes or sounds, or builtin:scenes, builtin:cues-40,
             builtin:depth, builtin:flow.
+        checkpoint: Made by `atrous train` or `atrous import`; unless given, the bundled network for streets,
+            with the classes of CamVid.
         split: Part of it, such as val, or fold0of10, the first tenth of the split train.
         output: Folder for scores.json, scores.txt, and confusion.png or, of a regression, errors.png; nothing
             is written without it.
         inference: How the network is asked.
     """
 
-    checkpoint: Path
     data: Path
+    checkpoint: Path = BUNDLED
     split: str = "val"
     output: Annotated[Path | None, arg(aliases=("-o",))] = None
     inference: Annotated[InferenceSettings, arg(name="")] = field(default_factory=InferenceSettings)
@@ -68,6 +69,8 @@ def run(config: EvaluateConfig) -> Job[EvaluateResult]:
     task = task_of(predictor.meaning)
     dataset = open_samples(config.data, config.split, task=task.name)
     total = task.zeros()
+    if said := note_on_bundled(config.checkpoint):
+        yield Progress(0, 0, "evaluate", message=said)
     for done, counts in enumerate(task.count_each(predictor, dataset), start=1):
         total += counts
         is_plain = config.inference.precision == "float32" and config.inference.engine != "openvino"

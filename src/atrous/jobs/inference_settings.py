@@ -11,6 +11,21 @@ from atrous.inference.views import Views
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
 
+BUNDLED = Path("street")
+"""The network that comes with the package, which is asked where no checkpoint is given."""
+
+
+def note_on_bundled(checkpoint: Path) -> str:
+    """What one should know of the bundled network; nothing of other checkpoints."""
+    from atrous.checkpoint import checkpoint_file
+
+    if checkpoint_file(checkpoint) == checkpoint:
+        return ""
+    return (
+        f"network: {checkpoint}, which comes with atrous (the 11 classes of CamVid's streets; weights for "
+        "research use); give a checkpoint to take your own"
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class InferenceSettings:
@@ -19,6 +34,9 @@ class InferenceSettings:
     Attributes:
         scales: Sizes at which each image is seen; the probabilities are averaged.
         flip: Also see each image mirrored.
+        longest_side: Images with a longer side are shrunk to so many pixels before the network sees them, and
+            labeled at all of theirs; 0 for never. Unless given, what the checkpoint says: 480 for the
+            bundled network, which was trained on such images, and never for one that you train.
         protocol: exact, or released: in the tiles of the authors' script, zeros at every tile's border, to
             compare with published numbers.
         crf: Refine by a dense CRF, with the usual settings where the checkpoint carries none of its own; one
@@ -37,6 +55,7 @@ class InferenceSettings:
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
+    longest_side: int | None = None
     protocol: Literal["exact", "released"] = "exact"
     crf: bool = False
     no_crf: bool = False
@@ -52,8 +71,8 @@ class InferenceSettings:
 
     @property
     def views(self) -> Views:
-        """Scales and flips."""
-        return Views(self.scales, self.flip)
+        """Scales, flips, the longest side."""
+        return Views(self.scales, self.flip, self.longest_side)
 
     def predictor(self, checkpoint: Path, *, sizes_repeat: bool = False) -> "Predictor":
         """The predictor of a checkpoint with these settings.

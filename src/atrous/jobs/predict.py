@@ -16,7 +16,7 @@ from atrous.files import remove_leftovers
 from atrous.inference.pipeline import predict_works
 from atrous.inference.work import Outcome, Part, Work
 from atrous.jobs.crf_settings import settings_of
-from atrous.jobs.inference_settings import InferenceSettings
+from atrous.jobs.inference_settings import BUNDLED, InferenceSettings, note_on_bundled
 from atrous.jobs.interrupt import Wish, listen
 from atrous.jobs.predict_kinds import refuse_impossible, sizes_repeat, works_on
 from atrous.jobs.predict_plan import plan_outputs
@@ -35,7 +35,8 @@ class PredictConfig:
     Attributes:
         images: Image files, GeoTIFFs, NIfTI volumes, sounds, folders of them (with all folders inside),
             globs, or URLs such as s3://BUCKET/FOLDER.
-        checkpoint: Made by `atrous train` or `atrous import`.
+        checkpoint: Made by `atrous train` or `atrous import`; unless given, the bundled network for streets,
+            with the classes of CamVid.
         output: Folder or URL for the label maps, NAME.png of the image's size with the classes' colors
             (NAME.tif on the same grid of a GeoTIFF, NAME.nii.gz of a volume), and the overlays,
             NAME.overlay.jpg; files of a folder keep their place in it. Depth becomes NAME.tif, float32, and
@@ -63,7 +64,7 @@ class PredictConfig:
     """
 
     images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE [IMAGE ...]")]
-    checkpoint: Path
+    checkpoint: Path = BUNDLED
     output: Annotated[str | Path, arg(aliases=("-o",), metavar="FOLDER")] = "predictions"
     overlay: bool = True
     opacity: float = 0.5
@@ -119,6 +120,8 @@ def run(config: PredictConfig) -> Job[PredictResult]:
     here = config.inference if config.distribute == "no" else replace(config.inference, device="cpu")
     predictor = here.predictor(config.checkpoint, sizes_repeat=sizes_repeat(todo))  # refuses the impossible
     refuse_impossible(predictor, config)
+    if said := note_on_bundled(config.checkpoint):
+        yield Progress(0, 0, "predict", message=said)
     crf = None if predictor.crf is None else settings_of(predictor.crf)
     failures, num_over = Failures(output), len(done)
     told, part = "", None

@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 import atrous
+from atrous.checkpoint import checkpoint_file
 from atrous.data.fingerprint import files_of, fingerprint
 from atrous.data.samples import AnySamples
 from atrous.files import sha256_of
@@ -45,10 +46,11 @@ def provenance_of(config: TrainConfig, fabric: Fabric, splits: Mapping[str, AnyS
                 yield Progress(next(job), total, "fingerprint of the data")
         except StopIteration as stop:
             data[split] = asdict(stop.value)
+    init = checkpoint_file(config.init) if config.init else None
     in_bfloat16 = computes_in_bfloat16(fabric.device, config.precision)
     return {
         "data": data,
-        "init": sha256_of(config.init) if config.init and config.init.is_file() else None,
+        "init": sha256_of(init) if init and init.is_file() else None,
         "versions": {"atrous": atrous.__version__, "python": platform.python_version(), **_versions()},
         "machine": {
             "system": platform.platform(),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from atrous.checkpoint import Checkpoint, load_checkpoint, load_header
+from atrous.checkpoint import Checkpoint, checkpoint_file, load_checkpoint, load_header
 from atrous.data.labels import LabelSet
 from atrous.data.order import class_order, ordered_like
 from atrous.errors import CheckpointError
@@ -55,7 +55,8 @@ def starting_classes(path: Path | None) -> LabelSet | None:
     Raises:
         CheckpointError: If the file is broken.
     """
-    labels = load_header(path).get("labels") if path and path.suffix == ".safetensors" else None
+    is_ours = path is not None and checkpoint_file(path).suffix == ".safetensors"
+    labels = load_header(path).get("labels") if path and is_ours else None
     if not labels:
         return None
     label_set = LabelSet.from_dict(labels)
@@ -68,7 +69,8 @@ def starting_checkpoint(path: Path | None, *, label_set: LabelSet) -> Checkpoint
     Raises:
         CheckpointError: If the file is broken.
     """
-    if path is None or path.suffix != ".safetensors" or "network" not in load_header(path):
+    is_ours = path is not None and checkpoint_file(path).suffix == ".safetensors"
+    if path is None or not is_ours or "network" not in load_header(path):
         return None
     known = starting_classes(path)
     if known is not None and label_set.is_named and class_order(label_set, known) is None:
@@ -104,7 +106,7 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
         CheckpointError: If the file is broken, or fits neither the network nor its front end.
         ConfigError: If the package that reads such a file is not installed.
     """
-    tensors, normalization = _read(path)
+    tensors, normalization = _read(checkpoint_file(path))
     published = None
     if normalization is None and network.misfits(tensors):
         published = by_published_names(tensors, _front_end_of(network)[0])

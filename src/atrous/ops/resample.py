@@ -11,7 +11,8 @@ from torch import Tensor
 from atrous.errors import ConfigError, ShapeError
 from atrous.ops.length import Length
 
-_PerAxis = int | float | Sequence[int | float]
+PerAxis = int | float | Sequence[int | float]
+"""One number for all spatial axes, or one an axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ def upsample_logits(
     logits: Float[Tensor, "b k *cells"],
     size: Sequence[Length],
     *,
-    stride: _PerAxis,
-    center: _PerAxis,
+    stride: PerAxis,
+    center: PerAxis,
     mode: str = "centered",
 ) -> Float[Tensor, "b k *pixels"]:
     """Logits (or probabilities) at every pixel, interpolated linearly between the cells that a network gives.
@@ -91,16 +92,20 @@ def cells_read(
     )
 
 
+def per_axis(value: PerAxis, rank: int) -> Sequence[int | float]:
+    """A number for each of `rank` axes, or those that were given."""
+    return value if isinstance(value, Sequence) else [value] * rank
+
+
 def _cells_read(axis: _Axis, mode: str, like: Tensor) -> Tensor:
     pixel = torch.arange(axis.num_pixels, dtype=like.dtype, device=like.device)
     return _SOURCES[mode](pixel, axis).clamp(0, axis.num_cells - 1)
 
 
-def _axes(logits: Tensor, size: Sequence[Length], stride: _PerAxis, center: _PerAxis) -> list[_Axis]:
+def _axes(logits: Tensor, size: Sequence[Length], stride: PerAxis, center: PerAxis) -> list[_Axis]:
     """The spatial axes of the logits, validated."""
     cells = logits.shape[2:]
-    strides = stride if isinstance(stride, Sequence) else [stride] * len(cells)
-    centers = center if isinstance(center, Sequence) else [center] * len(cells)
+    strides, centers = per_axis(stride, len(cells)), per_axis(center, len(cells))
     for name, values in (("size", size), ("stride", strides), ("center", centers)):
         if len(values) != len(cells):
             raise ShapeError(f"{name} {tuple(values)} for {len(cells)} spatial axes; give one number an axis")

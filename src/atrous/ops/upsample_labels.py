@@ -11,7 +11,7 @@ from torch import Tensor
 
 from atrous.compiling import compiled
 from atrous.errors import ShapeError
-from atrous.ops.resample import cells_read
+from atrous.ops.resample import PerAxis, cells_read, per_axis
 
 ROWS_A_TASK = 16  # px; small enough that two threads end together, large enough to be worth a task
 
@@ -24,8 +24,8 @@ class LabelUpsampler:
     Args:
         num_cells: Rows and columns of the network's output.
         size: Height and width of the image in pixels.
-        stride: Pixels from one cell to the next.
-        center: Pixel on which cell 0 is centered.
+        stride: Pixels from one cell to the next, one number or one an axis.
+        center: Pixel on which cell 0 is centered, one number or one an axis.
         mode: As in `upsample_logits`.
         start: The first row of pixels that is wanted.
 
@@ -42,8 +42,8 @@ class LabelUpsampler:
         num_cells: tuple[int, int],
         size: tuple[int, int],
         *,
-        stride: int | float,
-        center: int | float,
+        stride: PerAxis,
+        center: PerAxis,
         mode: str = "centered",
         start: int = 0,
     ) -> None:
@@ -53,8 +53,10 @@ class LabelUpsampler:
             raise ShapeError(f"no row {start} in {size[0]} rows of pixels; start with one of them")
         self._num_rows = num_cells[0]
         self._rows, self._columns = (
-            _Positions.of(cells_read(cells, pixels, stride=stride, center=center, mode=mode).numpy())
-            for cells, pixels in zip(num_cells, size, strict=True)
+            _Positions.of(cells_read(cells, pixels, stride=step, center=first, mode=mode).numpy())
+            for cells, pixels, step, first in zip(
+                num_cells, size, per_axis(stride, 2), per_axis(center, 2), strict=True
+            )
         )
         self._kept: Tensor | None = None  # the last row of cells: the next pixels lie below it
         self.received = int(self._rows.below[start]) if start else 0
@@ -89,8 +91,8 @@ def upsample_labels(
     logits: Float[Tensor, "k y x"],
     size: tuple[int, int],
     *,
-    stride: int | float,
-    center: int | float,
+    stride: PerAxis,
+    center: PerAxis,
     mode: str = "centered",
 ) -> Integer[np.ndarray, "h w"]:
     """The label of every pixel of an image of `size`; arguments are those of `LabelUpsampler`."""

@@ -19,6 +19,7 @@ from atrous.data.quantity import Quantity
 from atrous.errors import AtrousError, ConfigError
 from atrous.inference.prediction import Prediction
 from atrous.inference.predictor import Predictor, refine_scores
+from atrous.inference.seen_as import as_seen
 from atrous.jobs.crf_settings import CRFSettings, settings_of
 from atrous.ops.resample import upsample_logits
 from atrous.web.limits import Limits
@@ -54,6 +55,11 @@ class Labeled:
         return height, width
 
     @property
+    def seen(self) -> UInt8[np.ndarray, "y x 3"]:
+        """The image at the size at which the network saw it."""
+        return as_seen(self.prediction.image, self.prediction.zoom)
+
+    @property
     def num_bytes(self) -> int:
         """What it takes in memory."""
         parts = (self.prediction.image.nbytes, 0 if self.labels is None else self.labels.nbytes)
@@ -68,16 +74,15 @@ class Labeled:
         """Probabilities of the classes at a pixel; of a regression what the network says there."""
         if self.refined is not None:
             return self.refined[:, row, column].float()
-        told = self.prediction
-        cells, lowest = told.scores, []
-        for axis, at in enumerate((row, column), start=1):
-            low = int(min(max((at - told.center) // told.stride, 0), cells.shape[axis] - 1))
-            lowest.append(low)
+        told, (strides, centers) = self.prediction, self.prediction.grid
+        cells, first = told.scores, []
+        for axis, (at, stride, center) in enumerate(
+            zip((row, column), strides, centers, strict=True), start=1
+        ):
+            low = int(min(max((at - center) // stride, 0), cells.shape[axis] - 1))
+            first.append(center + low * stride - at)
             cells = cells.narrow(axis, low, min(2, cells.shape[axis] - low))
-        centers = [
-            told.center + low * told.stride - at for low, at in zip(lowest, (row, column), strict=True)
-        ]
-        found = upsample_logits(cells[None].float(), (1, 1), stride=told.stride, center=centers)[0, :, 0, 0]
+        found = upsample_logits(cells[None].float(), (1, 1), stride=strides, center=first)[0, :, 0, 0]
         return (found if told.quantity else found.softmax(0)).cpu()
 
 
@@ -132,7 +137,8 @@ class Labeler:
         labels = None if prediction.quantity else prediction.label_map.astype(np.uint8)
         seconds = time.perf_counter() - start
         margin = 2 * self.predictor.network.margin
-        pixels = (image.shape[0] + margin) * (image.shape[1] + margin)
+        height, width = (side / zoom for side, zoom in zip(image.shape[:2], prediction.zoom, strict=True))
+        pixels = (height + margin) * (width + margin)
         self._pace = min(self._pace, seconds / pixels)  # others may have slowed this one
         return Labeled(prediction, labels, seconds, self._pace)
 

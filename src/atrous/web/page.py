@@ -86,11 +86,12 @@ def _head(service: Service) -> str:
         if quantity is None
         else f"{quantity.kind} in {quantity.unit}"
     )
-    stride = predictor.network.geometry.output_stride
+    stride, side = predictor.network.geometry.output_stride, predictor.views.longest_side
+    larger = f" · images of more than {side} px are seen at {side}" if side else ""
     return (
         '<header class="at-head"><h1>atrous</h1>'
         f"<p><b>{html.escape(service.labeler.network)}</b> · {what} · each decision sees <b>{size}</b> "
-        f"· one every {stride} px · on {predictor.device.type}</p></header>"
+        f"· one every {stride} px{larger} · on {predictor.device.type}</p></header>"
     )
 
 

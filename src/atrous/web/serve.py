@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from atrous.errors import ConfigError
-from atrous.jobs.inference_settings import InferenceSettings
+from atrous.jobs.inference_settings import BUNDLED, InferenceSettings, note_on_bundled
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
 from atrous.web.limits import Limits
@@ -36,14 +36,15 @@ class ServeConfig:
     """Label images in a browser, or for other programs.
 
     Attributes:
-        checkpoint: What `atrous train` wrote, of a network for images.
+        checkpoint: What `atrous train` wrote, of a network for images; the bundled one for streets unless
+            given.
         host: Address to listen at; 0.0.0.0 lets other machines in.
         port: Number to listen at; 0 takes a free one.
         device: auto, cpu, cuda, mps.
         limits: What is taken, and how much at once.
     """
 
-    checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
+    checkpoint: Annotated[Positional[Path], arg(metavar="[CHECKPOINT]")] = BUNDLED
     host: str = "127.0.0.1"
     port: int = 7860
     device: str = "auto"
@@ -83,7 +84,9 @@ def run(config: ServeConfig) -> Job[Served]:
         raise ConfigError('the page needs gradio, which is not installed; run pip install "atrous[web]"')
     start = time.monotonic()
     with listen() as wish, closing(bound(config.host, config.port)) as listening, scratch_folder():
-        yield Progress(0, 0, "load", message=f"loading {config.checkpoint}")
+        yield Progress(
+            0, 0, "load", message=note_on_bundled(config.checkpoint) or f"loading {config.checkpoint}"
+        )
         service = build_service(config)
         with serving(service, listening) as server:
             url = url_of(config.host, listening.getsockname()[1])

@@ -26,7 +26,7 @@ Span = tuple[int, int]  # first, and one past the last
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
-    """What moves one output, in a part of the image.
+    """What moves one output, in a part of the image as the network saw it.
 
     Attributes:
         mass: Influence of each pixel (h, w), sums to 1.
@@ -60,19 +60,19 @@ class Looker:
         return receptive_field(network, example_of(network, ()))
 
     def cell(self, labeled: Labeled, row: int, column: int) -> tuple[int, int]:
-        """The cell of the network that is centered nearest to a pixel."""
-        geometry = self.predictor.network.geometry
+        """The cell of the network that is centered nearest to a pixel of the image."""
+        cells = labeled.prediction.scores.shape[1:]
         y, x = (
-            min(
-                max(round((at - geometry.center) / geometry.output_stride), 0),
-                -(-side // geometry.output_stride) - 1,
-            )
-            for at, side in zip((row, column), labeled.size, strict=True)
+            min(max(round((at - center) / stride), 0), count - 1)
+            for at, stride, center, count in zip((row, column), *labeled.prediction.grid, cells, strict=True)
         )
         return y, x
 
     def box(self, cell: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
-        """First and last row and column that a cell reaches, also beyond the image; None if it sees all."""
+        """First and last row and column that a cell reaches, also beyond the image; None if it sees all.
+
+        They are of the image as the network saw it.
+        """
         if any(self.field.sees_all):
             return None
         margin = self.predictor.network.margin
@@ -88,7 +88,8 @@ class Looker:
         Raises:
             RefusedError: If that would take too long, or nothing moves the output.
         """
-        network, size = self.predictor.network, labeled.size
+        network, seen = self.predictor.network, labeled.seen
+        size = seen.shape[:2]
         margin, stride = network.margin, network.geometry.output_stride
         longest = self._longest_side(BACKWARD * labeled.pace)
         middle = tuple(network.geometry.center + margin + index * stride for index in cell)
@@ -98,7 +99,7 @@ class Looker:
             for (low, high), at, side in zip(ends, middle, size, strict=True)
         ]
         (top, bottom), (left, right) = spans
-        margined = Margined(network, size, self.predictor.device).whole(labeled.prediction.image)
+        margined = Margined(network, size, self.predictor.device).whole(seen)
         mass = influence(
             network,
             margined[:, :, top:bottom, left:right].contiguous(),

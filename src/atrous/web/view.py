@@ -155,7 +155,13 @@ def _pixel(service: Service, labeled: Labeled, x: int, y: int) -> dict[str, Any]
     told: dict[str, Any] = {"x": x, "y": y, "cell": list(cell), "box": None}
     if box is not None:
         (top, bottom), (left, right) = box
-        told["box"] = {"top": top, "left": left, "height": bottom - top + 1, "width": right - left + 1}
+        y_zoom, x_zoom = labeled.prediction.zoom
+        told["box"] = {
+            "top": round(top * y_zoom),
+            "left": round(left * x_zoom),
+            "height": round((bottom - top + 1) * y_zoom),
+            "width": round((right - left + 1) * x_zoom),
+        }
     outputs = labeled.outputs_at(y, x)
     quantity = labeled.prediction.quantity
     if quantity is None:
@@ -168,7 +174,7 @@ def _pixel(service: Service, labeled: Labeled, x: int, y: int) -> dict[str, Any]
 
 def _heat(service: Service, labeled: Labeled, x: int, y: int, channel: int) -> Response:
     sight = service.looker.look(labeled, service.looker.cell(labeled, y, x), channel=channel)
-    png, told = heat_of(sight)
+    png, told = heat_of(sight, labeled.prediction.zoom)
     return JSONResponse({"png": base64.b64encode(png).decode(), **told})
 
 
