@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from atrous.ops.conv_backward import data_gradient, plain_gradient, weight_gradient_
+from atrous.ops.conv_backward import Layout, data_gradient, plain_gradient, weight_gradient_
 
 REPEATS = 9
 
@@ -80,14 +80,14 @@ def measure(layer: Layer) -> tuple[Comparison, Comparison]:
     grad = normal(*functional.conv2d(x, weight, **layout).shape).bfloat16()
     exact = [operand.float() for operand in (grad, x, weight)]
     of_data = compare(
-        lambda: plain_gradient(0, grad, x, weight, **layout),
+        lambda: plain_gradient(0, grad, x, weight, Layout(**layout)),
         lambda: data_gradient(grad, weight, x.shape[2:], **layout),
-        truth=plain_gradient(0, *exact, **layout),
+        truth=plain_gradient(0, *exact, layout=Layout(**layout)),
     )
     of_kernel = compare(
-        lambda: torch.empty_like(kernel).copy_(plain_gradient(1, grad, x, weight, **layout)),
+        lambda: torch.empty_like(kernel).copy_(plain_gradient(1, grad, x, weight, Layout(**layout))),
         lambda: weight_gradient_(torch.empty_like(kernel), grad, x, **layout),
-        truth=plain_gradient(1, *exact, **layout),
+        truth=plain_gradient(1, *exact, layout=Layout(**layout)),
     )
     return of_data, of_kernel
 

@@ -110,7 +110,7 @@ def test_accumulated_gradients_add_up():
     ("network", "channels"),
     [
         (layer(stride=2), CHANNELS),
-        (layer(groups=2), CHANNELS),
+        (layer(groups=2, dilation=1, padding=1), CHANNELS),
         (layer(padding="same"), CHANNELS),
         (nn.Conv2d(CHANNELS, CHANNELS // 2, 3), CHANNELS),
         (nn.Conv2d(CHANNELS // 2, CHANNELS, 3), CHANNELS // 2),
@@ -125,6 +125,39 @@ def test_other_convolutions_are_plain(network, channels):
     assert tried(faster) == {}
     assert torch.equal(y, expected)
     assert all(map(torch.equal, gradients, plain))
+
+
+@pytest.mark.parametrize(
+    ("channels", "outputs", "options"),
+    [
+        (21, 21, {"dilation": 2, "padding": 2}),  # Basic, of VOC's classes
+        (22, 44, {"dilation": 8, "padding": 8}),  # Large, of CamVid's: PyTorch's own may end the process
+        (88, 176, {"dilation": 2, "padding": "same"}),
+        (40, 40, {"dilation": 2, "padding": 4, "groups": 40, "kernel_size": 5}),
+        (24, 48, {"dilation": (1, 3), "padding": (1, 3), "groups": 2, "bias": False}),
+        (33, 20, {"dilation": 3, "stride": 2}),
+        (300, 256, {"dilation": 2, "padding": 2}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_deterministic", [False, True])
+def test_dilated_kernels_have_the_gradient_of_float32(channels, outputs, options, is_deterministic):
+    """oneDNN's of channels-last maps is not: of these it gives wrong values, no numbers, or a crash."""
+    torch.manual_seed(0)
+    network = nn.Conv2d(channels, outputs, **{"kernel_size": 3} | options)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(2, channels, 40, 45).contiguous(memory_format=torch.channels_last)
+    leaf = x.clone().requires_grad_()
+    network(leaf).square().sum().backward()
+    truth = [leaf.grad, *[parameter.grad for parameter in network.parameters()]]
+    torch.use_deterministic_algorithms(is_deterministic)
+    try:
+        for _ in range(1 if is_deterministic else 2 * TRIALS):
+            with FasterBackward():
+                _, gradients = step(network, x)
+            assert all(error(ours, exact) < 1e-2 for ours, exact in zip(gradients, truth, strict=True))
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_float32_is_plain():

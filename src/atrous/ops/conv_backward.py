@@ -1,6 +1,7 @@
-"""The gradients of a two-dimensional convolution as one matrix product a tap, for channels-last maps."""
+"""The gradients of a two-dimensional convolution: PyTorch's own, and as one matrix product a tap."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -8,6 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the taps of a convolution lie, and how many groups it has."""
+
+    padding: Pair
+    dilation: Pair
+    stride: Pair = (1, 1)
+    groups: int = 1
 
 
 def data_gradient(
@@ -74,15 +85,32 @@ def plain_gradient(
     operand: int,
     grad: Float[Tensor, "b out y x"],
     x: Float[Tensor, "b c h w"],
-    weight: Float[Tensor, "out c kh kw"],
-    *,
-    padding: Pair,
-    dilation: Pair,
+    weight: Float[Tensor, "out _c kh kw"],
+    layout: Layout,
 ) -> Tensor:
-    """PyTorch's own gradient of a convolution's input (operand 0) or kernel (1); stride 1, one group."""
-    layout = ([1, 1], padding, dilation, False, [0, 0], 1)
+    """PyTorch's own gradient of a convolution's input (operand 0) or kernel (1), from maps that it reads."""
+    if operand == 1 and is_misread(x.shape[1], layout):
+        grad, x, weight = _channels_first(grad), _channels_first(x), _channels_first(weight)
+    lies = (layout.stride, layout.padding, layout.dilation, False, [0, 0], layout.groups)
     wanted = [index == operand for index in range(3)]
-    return torch.ops.aten.convolution_backward(grad, x, weight, None, *layout, wanted)[operand]
+    return torch.ops.aten.convolution_backward(grad, x, weight, None, *lies, wanted)[operand]
+
+
+def _channels_first(values: Tensor) -> Tensor:
+    """In the default order of memory: of one channel, `contiguous` would keep what claims to be another."""
+    default = torch.empty(values.shape, device="meta").stride()
+    return values if values.stride() == default else values.clone(memory_format=torch.contiguous_format)
+
+
+def is_misread(channels: int, layout: Layout) -> bool:
+    """Whether oneDNN's gradient of a kernel in bfloat16 may be wrong for channels-last maps.
+
+    Measured with PyTorch 2.13 on AVX512-BF16: of dilated kernels on maps of 33 px and more it is off by more
+    than its largest value, not a number, or ends the process, unless there is one group and the channels are
+    a multiple of 16 (or fewer, which is not counted on). Channels-first maps, other ranks, the gradient of
+    the input and the forward pass are right.
+    """
+    return max(layout.dilation) > 1 and (layout.groups > 1 or channels % 16 != 0)
 
 
 def _taps(

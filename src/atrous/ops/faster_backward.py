@@ -1,7 +1,9 @@
-"""Convolutions of a training step on a processor, in bfloat16, by the faster of two backward passes.
+"""Convolutions of a training step on a processor, in bfloat16: backward passes that are right, and fast.
 
-oneDNN's backward pass of a large dilated kernel takes up to four times as long as one matrix product a tap,
-that of a small kernel half as long. Which one wins depends on layer and processor, so it is measured.
+oneDNN's gradient of a dilated kernel is wrong for channels-last maps of most widths (`is_misread`), and right
+for channels-first ones. Its backward pass of a large dilated kernel takes up to four times as long as one
+matrix product a tap, that of a small kernel half as long. Which one wins depends on layer and processor, so
+it is measured.
 """
 
 import time
@@ -15,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from atrous.ops.conv_backward import Pair, data_gradient, plain_gradient, weight_gradient_
+from atrous.ops.conv_backward import Layout, Pair, data_gradient, is_misread, plain_gradient, weight_gradient_
 
 LEAST_CHANNELS = 256  # with 128 the sums cost more than the products: 241 ms, oneDNN 59 (conv2_2, 2 x Zen 4)
 TRIALS = 2  # of each way, in turns; oneDNN compiles in the first
@@ -26,7 +28,10 @@ _Key = tuple[Any, ...]
 
 
 class FasterBackward(TorchFunctionMode):
-    """While active, heavy 2-D convolutions take the faster backward pass; their forward pass is the same.
+    """While active, heavy 2-D convolutions take the faster backward pass, and misread ones a right one.
+
+    Forward passes are the same. Misread are dilated kernels in bfloat16 on a processor whose gradient oneDNN
+    may get wrong (`is_misread`): they get oneDNN's of channels-first maps.
 
     Heavy are those in bfloat16 (by autocast or by type) on a processor with stride 1, one group and at least
     256 channels in and out, in any network. The first gradients of every shape come from oneDNN and from
@@ -47,8 +52,10 @@ class FasterBackward(TorchFunctionMode):
         given = kwargs or {}
         if func is functional.conv2d and not types:  # of plain tensors
             call = _Call(*args, **given)
-            if call.is_heavy():
-                return _Convolution.apply(call.input, call.weight, call.bias, *call.layout(), self.contest)
+            is_heavy = call.is_heavy()
+            if is_heavy or call.is_misread():
+                contest = self.contest if is_heavy else None
+                return _Convolution.apply(call.input, call.weight, call.bias, call.layout(), contest)
         return func(*args, **given)
 
 
@@ -85,21 +92,34 @@ class _Call:
     def is_heavy(self) -> bool:
         """Whether products by taps are worth a try."""
         return (
-            self.input.device.type == "cpu"
-            and self._computes_in_bfloat16()
-            and self.input.ndim == 4
+            self._is_trained_in_bfloat16()
             and min(self.weight.shape[:2]) >= LEAST_CHANNELS
             and self.groups == 1
             and _pair(self.stride) == (1, 1)
             and not isinstance(self.padding, str)
-            and torch.is_grad_enabled()
             and not torch.are_deterministic_algorithms_enabled()
         )
 
-    def layout(self) -> tuple[Pair, Pair]:
-        """Padding and dilation."""
-        assert not isinstance(self.padding, str)
-        return _pair(self.padding), _pair(self.dilation)
+    def is_misread(self) -> bool:
+        """Whether oneDNN may get the kernel's gradient wrong."""
+        channels = self.weight.shape[1] * self.groups
+        return is_misread(channels, self.layout()) and self._is_trained_in_bfloat16()
+
+    def layout(self) -> Layout:
+        """With padding as numbers."""
+        dilation, padding = _pair(self.dilation), self.padding
+        if isinstance(padding, str):
+            reach = [d * (k - 1) for d, k in zip(dilation, self.weight.shape[2:], strict=True)]
+            padding = [length // 2 for length in reach] if padding == "same" else 0
+        return Layout(_pair(padding), dilation, _pair(self.stride), self.groups)
+
+    def _is_trained_in_bfloat16(self) -> bool:
+        return (
+            self.input.device.type == "cpu"
+            and self.input.ndim == 4
+            and torch.is_grad_enabled()
+            and self._computes_in_bfloat16()
+        )
 
     def _computes_in_bfloat16(self) -> bool:
         if torch.is_autocast_enabled("cpu"):
@@ -118,42 +138,60 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        padding: Pair,
-        dilation: Pair,
-        contest: Contest,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, layout: Layout, contest: Contest | None
     ) -> Tensor:
-        ctx.padding, ctx.dilation, ctx.contest, ctx.weight_dtype = padding, dilation, contest, weight.dtype
+        ctx.layout, ctx.contest, ctx.weight_dtype = layout, contest, weight.dtype
         x, weight = x.to(torch.bfloat16), weight.to(torch.bfloat16)
         ctx.save_for_backward(x, weight)
         bias = None if bias is None else bias.to(torch.bfloat16)
-        return functional.conv2d(x, weight, bias, 1, padding, dilation)
+        return functional.conv2d(
+            x, weight, bias, layout.stride, layout.padding, layout.dilation, layout.groups
+        )
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         (grad,) = gradients
         x, weight = ctx.saved_tensors
-        layout: dict[str, Pair] = {"padding": ctx.padding, "dilation": ctx.dilation}
-        key = (x.shape, weight.shape, ctx.padding, ctx.dilation)
         needs_x, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         of_x = of_weight = of_bias = None
         if needs_x:
-            of_x = ctx.contest.run(
-                ("x", *key),
-                lambda: plain_gradient(0, grad, x, weight, **layout),
-                lambda: data_gradient(grad, weight, x.shape[2:], **layout),
-            )
+            of_x = _gradient_of_input(ctx, grad, x, weight)
         if needs_weight:
-            result = torch.empty_like(weight, dtype=ctx.weight_dtype)  # in the kernel's memory order
-            of_weight = ctx.contest.run(
-                ("weight", *key),
-                lambda: result.copy_(plain_gradient(1, grad, x, weight, **layout)),
-                lambda: weight_gradient_(result, grad, x, **layout),
-            )
+            of_weight = _gradient_of_kernel(ctx, grad, x, weight)
         if needs_bias:
             of_bias = grad.sum((0, 2, 3), dtype=torch.float32)
-        return of_x, of_weight, of_bias, None, None, None
+        return of_x, of_weight, of_bias, None, None
+
+
+def _gradient_of_input(ctx: Any, grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    layout: Layout = ctx.layout
+
+    def plain() -> Tensor:
+        return plain_gradient(0, grad, x, weight, layout)
+
+    if ctx.contest is None:
+        return plain()
+    padding, dilation = layout.padding, layout.dilation
+    return ctx.contest.run(
+        ("x", x.shape, weight.shape, padding, dilation),
+        plain,
+        lambda: data_gradient(grad, weight, x.shape[2:], padding=padding, dilation=dilation),
+    )
+
+
+def _gradient_of_kernel(ctx: Any, grad: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    layout: Layout = ctx.layout
+    result = torch.empty_like(weight, dtype=ctx.weight_dtype)  # in the kernel's memory order
+
+    def plain() -> Tensor:
+        return result.copy_(plain_gradient(1, grad, x, weight, layout))
+
+    if ctx.contest is None:
+        return plain()
+    padding, dilation = layout.padding, layout.dilation
+    return ctx.contest.run(
+        ("weight", x.shape, weight.shape, padding, dilation),
+        plain,
+        lambda: weight_gradient_(result, grad, x, padding=padding, dilation=dilation),
+    )
