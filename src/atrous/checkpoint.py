@@ -71,8 +71,11 @@ class Checkpoint:
 
 
 def checkpoint_file(path: Path) -> Path:
-    """The file at a path; that of a bundled network where its name is given and no such file is there."""
-    return path if path.is_file() else BUNDLED.get(str(path), path)
+    """The file of a bundled network where its name is given; else the path, as of any other checkpoint.
+
+    A file of just that name must be given with its folder.
+    """
+    return BUNDLED.get(str(path), path)
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -54,7 +54,10 @@ def raster(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.exhaustive)],  # as SIGTERM
+)
 def test_a_run_that_is_ended_goes_on_and_loses_at_most_a_band(tmp_path, raster, tiny_checkpoint, number):
     whole = start(raster, tiny_checkpoint, tmp_path / "whole")
     assert whole.wait(120) == 0

@@ -27,7 +27,7 @@ from atrous.inference.exported import ExportedNetwork, refuse_labels_only
 from atrous.inference.machine import Precision, pick_device
 from atrous.inference.margin import Margined, ReadRows
 from atrous.inference.picture import Picture, to_picture
-from atrous.inference.prediction import AS_IT_IS, Prediction
+from atrous.inference.prediction import Prediction
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.inference.seen_as import resized, seen_as
 from atrous.inference.sound_prediction import sound_scores
@@ -152,12 +152,7 @@ class Predictor:
                 values, cells, self.label_set, stride=geometry.output_stride, center=geometry.center
             )
         pixels = to_picture(image, channels=self.network.num_channels)
-        if (
-            self.crf is None
-            and self.protocol == "exact"
-            and len(self.views.scales) == 1
-            and not self.views.flip
-        ):
+        if self.views.are_one and self.crf is None and self.protocol == "exact":
             return self._seen_once(pixels)
         logits = self._logits(pixels)
         if self.crf is not None:
@@ -172,7 +167,7 @@ class Predictor:
     def _seen_once(self, pixels: Picture) -> Prediction:
         """From cells of one view, without scores at all pixels."""
         ((scale, _),) = self.views.of(pixels.shape[:2])
-        seen, zoom = (pixels, AS_IT_IS) if scale == 1 else resized(pixels, scale)
+        seen, zoom = resized(pixels, scale)
         geometry = self.network.geometry
         return Prediction(
             pixels,

@@ -12,14 +12,14 @@ from atrous.models.contract import LogitGeometry
 from atrous.ops.resample import upsample_logits
 
 
-def resized(image: UInt8[np.ndarray, "h w 3"], scale: float) -> tuple[UInt8[np.ndarray, "y x 3"], Zoom]:
+def resized(image: UInt8[np.ndarray, "h w c"], scale: float) -> tuple[UInt8[np.ndarray, "y x c"], Zoom]:
     """An image at another size, and how many of its pixels one of that size is, along both axes."""
     height, width = image.shape[:2]
     zoom = height / max(1, round(height * scale)), width / max(1, round(width * scale))
     return as_seen(image, zoom), zoom
 
 
-def as_seen(image: UInt8[np.ndarray, "h w 3"], zoom: Zoom) -> UInt8[np.ndarray, "y x 3"]:
+def as_seen(image: UInt8[np.ndarray, "h w c"], zoom: Zoom) -> UInt8[np.ndarray, "y x c"]:
     """An image at the size at which one pixel is so many of it."""
     if zoom == AS_IT_IS:
         return image

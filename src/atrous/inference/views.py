@@ -34,9 +34,14 @@ class Views:
             raise ConfigError(f"longest_side {self.longest_side} is negative; give pixels, or 0 for any")
 
     @property
+    def are_one(self) -> bool:
+        """Whether images are seen once, and not mirrored."""
+        return len(self.scales) == 1 and not self.flip
+
+    @property
     def is_plain(self) -> bool:
         """Whether images of all sizes are seen once, as they are."""
-        return self.scales == (1.0,) and not self.flip and not self.longest_side
+        return self.are_one and self.scales == (1.0,) and not self.longest_side
 
     def of(self, size: tuple[int, int]) -> list[tuple[float, bool]]:
         """Pairs (scale, mirrored) for an image of this size (h, w).
