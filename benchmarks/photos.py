@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 from rich.console import Console
-from rich.table import Table
 
 from atrous.data.open import open_dataset
 from atrous.evaluation.metrics import Counts, Scores
@@ -55,7 +54,6 @@ PHOTOS: dict[str, tuple[Change, Views]] = {
     "twice as large": (enlarged(2), Views()),
     "twice as large, seen as it is": (enlarged(2), Views(longest_side=0)),
     "six times as large (6 million pixels)": (enlarged(6), Views()),
-    "six times as large, seen as it is": (enlarged(6), Views(longest_side=0)),
     "darker (gamma 2)": (values(lambda pixels: pixels**2), Views()),
     "brighter (gamma 0.5)": (values(lambda pixels: pixels**0.5), Views()),
     "warm light (red +20%, blue -20%)": (values(lambda pixels: pixels * (1.2, 1.0, 0.8)), Views()),
@@ -75,13 +73,10 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, default=Path("street"))
     parser.add_argument("--split", default="val")
     arguments = parser.parse_args()
-    table = Table(box=None)
-    for column in ("photo", "mean IoU"):
-        table.add_column(column, justify="left" if column == "photo" else "right")
+    console = Console()
     for name, (change, views) in PHOTOS.items():
-        predictor = Predictor(arguments.checkpoint, views=views)
-        table.add_row(name, f"{100 * score(predictor, change, arguments):.1f}")
-    Console().print(table)
+        predictor = Predictor(arguments.checkpoint, views=views, precision="auto")
+        console.print(f"| {name} | {100 * score(predictor, change, arguments):.1f} |", highlight=False)
 
 
 def score(predictor: Predictor, change: Change, arguments: argparse.Namespace) -> float:
