@@ -176,7 +176,7 @@ def test_a_checkpoint_says_to_what_side_images_are_shrunk_unless_told_otherwise(
     np.testing.assert_array_equal(told.logits, Predictor(network, device="cpu")(image).logits)
 
 
-@pytest.mark.parametrize("side", [-1, "20", 2.5])
+@pytest.mark.parametrize("side", [-1, "20", 2.5, True, 10**400])
 def test_a_checkpoint_with_an_impossible_side_is_refused(tmp_path, side):
     network, path = compact_network(), tmp_path / "model.safetensors"
     labels = LabelSet.unnamed(network.num_classes).to_dict()

@@ -18,9 +18,10 @@ def test_images_with_a_longer_side_are_shrunk_to_the_longest_and_others_are_not(
     assert Views(longest_side=0).of(size) == Views(longest_side=None).of(size) == [(1.0, False)]
 
 
-def test_a_negative_side_is_refused():
-    with pytest.raises(ConfigError, match="longest_side -1 is negative"):
-        Views(longest_side=-1)
+@pytest.mark.parametrize("side", [-1, 1_000_001, 10**400])
+def test_sides_of_no_image_are_refused(side):
+    with pytest.raises(ConfigError, match="longest_side must be 0, for any, to 1,000,000 pixels"):
+        Views(longest_side=side)
 
 
 @pytest.mark.parametrize("scales", [(), (1.0, 0.0), (-1.0,), (10.0,), (float("nan"),)])

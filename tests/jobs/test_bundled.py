@@ -11,6 +11,7 @@ from PIL import Image
 
 from atrous.checkpoint import BUNDLED, load_checkpoint
 from atrous.data.camvid import CAMVID_LABELS
+from atrous.data.folder import Dataset
 from atrous.data.open import open_dataset
 from atrous.errors import CheckpointError, ConfigError, DataError
 from atrous.evaluation.evaluate import evaluate as evaluate_predictor
@@ -125,6 +126,7 @@ def test_it_scores_on_camvid_what_its_card_says(shared_data):
 @pytest.mark.slow
 def test_it_scores_on_some_of_camvid_about_what_its_card_says(shared_data):
     dataset = open_dataset(shared_data / "camvid", "val")
+    assert isinstance(dataset, Dataset)
     some = replace(dataset, pairs=dataset.pairs[::8])
     scores = evaluate_predictor(Predictor("street", device="cpu"), some)
     assert scores.mean_iou == pytest.approx(PUBLISHED, abs=0.04)

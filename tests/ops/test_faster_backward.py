@@ -71,7 +71,7 @@ def test_a_step_has_the_value_and_the_gradients_of_the_plain_convolution(memory_
 
 
 def error(value, truth):
-    return float((value.float() - truth.float()).norm() / truth.float().norm())
+    return float((value.double() - truth.double()).norm() / truth.double().norm())
 
 
 def test_weights_in_bfloat16_need_no_autocast():
@@ -158,6 +158,33 @@ def test_dilated_kernels_have_the_gradient_of_float32(channels, outputs, options
             assert all(error(ours, exact) < 1e-2 for ours, exact in zip(gradients, truth, strict=True))
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_padding_that_is_longer_at_the_end_is_left_to_pytorch():
+    network, x = nn.Conv2d(3, 8, 2, padding="same", dilation=3), images(channels=3)
+    with FasterBackward(), autocast():
+        assert network(x).shape == (2, 8, 9, 8)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("channels", "stride"), [(3, 2), (8, (1, 3)), (12, (1, 2)), (15, 2)])
+def test_strided_1x1_kernels_on_few_channels_have_right_gradients(channels, stride, precision):
+    """Those of PyTorch's own end the process, or are wrong, for channels-last maps."""
+    torch.manual_seed(0)
+    network = nn.Conv2d(channels, 32, 1, stride=stride)
+    x = torch.randn(2, channels, 60, 60)
+    leaf = x.double().requires_grad_()
+    network.double()(leaf).square().sum().backward()
+    truth = [leaf.grad, *[parameter.grad for parameter in network.parameters()]]
+    network.float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    leaf = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    with FasterBackward(), torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+        network.zero_grad()
+        network(leaf).float().square().sum().backward()
+    gradients = [leaf.grad, *[parameter.grad for parameter in network.parameters()]]
+    limit = 1e-2 if precision == torch.bfloat16 else 1e-5
+    assert all(error(ours, exact) < limit for ours, exact in zip(gradients, truth, strict=True))
 
 
 def test_float32_is_plain():

@@ -94,8 +94,8 @@ class RasterWork:
                 raise DataError(
                     f"{self.source} has {height} x {width} pixels, too many to hold whole, as a CRF, scales, "
                     "flips, a longest side, the released protocol, --save-probabilities and networks that "
-                    "see everything need it; leave them out (--no-crf, --longest-side 0 for what the "
-                    "checkpoint says)"
+                    "see everything need it; shrink the image, or leave them out (--no-crf, --longest-side 0 "
+                    "for what the checkpoint says)"
                 )
             strips = self._strips(raster)
             try:

@@ -108,8 +108,8 @@ def refuse_protocol(protocol: str, network: DenseNetwork, *, views: Views) -> No
         return
     if not views.is_plain:
         raise ConfigError(
-            'protocol "released" sees an image once, as it is, and not mirrored or at other scales; leave '
-            'out scales and flip, or take "exact"'
+            'protocol "released" sees an image once, as it is, and not mirrored, shrunk or at other scales; '
+            'leave out scales and flip, or take "exact"'
         )
     _tile_size(network)
 

@@ -12,6 +12,7 @@ from atrous.crf.stored import CRF, restore_crf
 from atrous.data.meaning import Meaning, meaning_of
 from atrous.errors import CheckpointError
 from atrous.inference.exported import ExportedNetwork, is_exported, open_exported
+from atrous.inference.views import LONGEST
 from atrous.models.catalog import network_of
 from atrous.models.contract import DenseNetwork
 
@@ -60,10 +61,8 @@ def load_stored(path: Path) -> Stored:
     checkpoint = load_checkpoint(path)
     network = network_of(checkpoint, source=str(path))
     side = checkpoint.progress.get(LONGEST_SIDE, 0)
-    if not isinstance(side, int) or side < 0:
-        raise CheckpointError(
-            f"{path} has a {LONGEST_SIDE} of {side!r}; make it anew, with pixels, or without"
-        )
+    if type(side) is not int or not 0 <= side <= LONGEST:  # True is an int
+        raise CheckpointError(f"{path} has no pixels as its {LONGEST_SIDE}; make it anew, or without one")
     return Stored(network, meaning_of(checkpoint.labels), checkpoint.crf, checkpoint.crf_tensors, side)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from atrous.errors import ConfigError
 
 LARGEST_SCALE = 10
+LONGEST = 1_000_000  # px, beyond any image
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Views:
             the checkpoint says, never if it says nothing.
 
     Raises:
-        ConfigError: If there is no scale, or one is not above 0 and below 10, or the side is negative.
+        ConfigError: If there is no scale, or one is not above 0 and below 10, or no such side.
     """
 
     scales: tuple[float, ...] = (1.0,)
@@ -30,8 +31,8 @@ class Views:
             raise ConfigError(
                 f"scales {self.scales} must be positive factors below {LARGEST_SCALE}, at least one"
             )
-        if self.longest_side is not None and self.longest_side < 0:
-            raise ConfigError(f"longest_side {self.longest_side} is negative; give pixels, or 0 for any")
+        if self.longest_side is not None and not 0 <= self.longest_side <= LONGEST:
+            raise ConfigError(f"longest_side must be 0, for any, to {LONGEST:,} pixels; give such a number")
 
     @property
     def are_one(self) -> bool:

@@ -21,6 +21,7 @@ from atrous.export.program import Program, write_program
 from atrous.geometry.program import export_program
 from atrous.inference.calibration import Calibration
 from atrous.inference.exported import is_exported, open_exported
+from atrous.inference.stored import LONGEST_SIDE
 from atrous.jobs.export import ExportConfig
 from atrous.jobs.export_inputs import as_taken
 from atrous.models.catalog import network_of
@@ -124,6 +125,11 @@ def exported(config: ExportConfig) -> Exported:
         precision=config.precision,
     )
     card, notes = _with_crf(card, checkpoint)
+    if side := checkpoint.progress.get(LONGEST_SIDE):
+        notes = (
+            *notes,
+            f"the network sees larger images at {side} px, the file as they are: give --longest-side {side}",
+        )
     is_log = isinstance(meaning, Quantity) and meaning.is_log
     deployed = Deployed(network, ends, is_log=is_log).eval()
     calibration = None if config.calibration is None else Calibration.from_folder(config.calibration)

@@ -21,6 +21,7 @@ from atrous.ops.conv_backward import Layout, Pair, data_gradient, is_misread, pl
 
 LEAST_CHANNELS = 256  # with 128 the sums cost more than the products: 241 ms, oneDNN 59 (conv2_2, 2 x Zen 4)
 TRIALS = 2  # of each way, in turns; oneDNN compiles in the first
+BLOCK = 16  # channels that oneDNN takes together
 WORTH = 0.95  # of oneDNN's time, below which matrix products are taken
 
 _Way = Callable[[], Tensor]
@@ -31,7 +32,8 @@ class FasterBackward(TorchFunctionMode):
     """While active, heavy 2-D convolutions take the faster backward pass, and misread ones a right one.
 
     Forward passes are the same. Misread are dilated kernels in bfloat16 on a processor whose gradient oneDNN
-    may get wrong (`is_misread`): they get oneDNN's of channels-first maps.
+    may get wrong (`is_misread`): they get oneDNN's of channels-first maps. Strided 1x1 kernels on fewer than
+    16 channels, whose gradients may end the process in float32 too, read the inputs that the stride leaves.
 
     Heavy are those in bfloat16 (by autocast or by type) on a processor with stride 1, one group and at least
     256 channels in and out, in any network. The first gradients of every shape come from oneDNN and from
@@ -52,6 +54,8 @@ class FasterBackward(TorchFunctionMode):
         given = kwargs or {}
         if func is functional.conv2d and not types:  # of plain tensors
             call = _Call(*args, **given)
+            if call.is_overrun():
+                return func(*call.thinned())
             is_heavy = call.is_heavy()
             if is_heavy or call.is_misread():
                 contest = self.contest if is_heavy else None
@@ -103,7 +107,24 @@ class _Call:
     def is_misread(self) -> bool:
         """Whether oneDNN may get the kernel's gradient wrong."""
         channels = self.weight.shape[1] * self.groups
-        return is_misread(channels, self.layout()) and self._is_trained_in_bfloat16()
+        return self._is_trained_in_bfloat16() and self._is_even() and is_misread(channels, self.layout())
+
+    def is_overrun(self) -> bool:
+        """Whether oneDNN may write beyond its memory: a strided 1x1 kernel on few channels, of any type."""
+        return (
+            self.input.device.type == "cpu"
+            and self.input.ndim == 4
+            and torch.is_grad_enabled()
+            and self.weight.shape[2:] == (1, 1)
+            and self.weight.shape[1] * self.groups < BLOCK
+            and max(_pair(self.stride)) > 1
+            and self.padding in (0, (0, 0), "valid", "same")
+        )
+
+    def thinned(self) -> tuple[Any, ...]:
+        """Arguments of the same convolution without a stride, of the inputs alone that it reads."""
+        rows, columns = _pair(self.stride)
+        return self.input[..., ::rows, ::columns], self.weight, self.bias, 1, 0, 1, self.groups
 
     def layout(self) -> Layout:
         """With padding as numbers."""
@@ -112,6 +133,11 @@ class _Call:
             reach = [d * (k - 1) for d, k in zip(dilation, self.weight.shape[2:], strict=True)]
             padding = [length // 2 for length in reach] if padding == "same" else 0
         return Layout(_pair(padding), dilation, _pair(self.stride), self.groups)
+
+    def _is_even(self) -> bool:
+        """Whether the padding is the same on both sides; PyTorch's "same" may have one more at the end."""
+        reach = (d * (k - 1) for d, k in zip(_pair(self.dilation), self.weight.shape[2:], strict=True))
+        return self.padding != "same" or not any(length % 2 for length in reach)
 
     def _is_trained_in_bfloat16(self) -> bool:
         return (
