@@ -20,6 +20,13 @@ PAGES = {
     "contributing.md": "CONTRIBUTING.md",
     "street.md": "src/atrous/bundled/README.md",
 }
+LINKS = {  # as they are in the project, and on the site
+    "](docs/": "](",
+    "](../../../docs/": "](",
+    "](../../../": "](../",
+    "](src/atrous/bundled/README.md": "](street.md",
+    "](LICENSE)": "](street-licence.txt)",
+}
 COLUMNS = "78"  # of a terminal: what a page has room for
 
 
@@ -28,8 +35,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(File.generated(config, "commands.md", content=describe_commands()))
     for page, source in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        text = text.replace("](docs/", "](").replace("](../../../docs/", "](").replace("](../../../", "](../")
+        for written, on_site in LINKS.items():
+            text = text.replace(written, on_site)
         files.append(File.generated(config, page, content=text))
+    licence = str(ROOT / "src/atrous/bundled/LICENSE")
+    files.append(File.generated(config, "street-licence.txt", abs_src_path=licence))
     for recipe in sorted((ROOT / "recipes").glob("*.toml")):
         files.append(File.generated(config, f"recipes/{recipe.name}", abs_src_path=str(recipe)))
     return files
