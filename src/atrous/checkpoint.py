@@ -166,7 +166,9 @@ def _opened(path: Path, *, device: str) -> Iterator[Any]:
     path = checkpoint_file(path)
     if not path.is_file():
         known = ", ".join(BUNDLED)
-        raise CheckpointError(f"no checkpoint at {path}; give a .safetensors file, or a bundled one: {known}")
+        raise CheckpointError(
+            f"no checkpoint at {path}; give the path of a .safetensors file, or a bundled one: {known}"
+        )
     try:
         with safe_open(path, framework="pt", device=device) as opened:
             yield opened

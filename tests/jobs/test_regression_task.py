@@ -160,6 +160,7 @@ def test_a_built_in_set_implies_its_task(tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive  # half a minute
 def test_depth_is_learned_from_context_and_beats_what_has_not_looked(tmp_path):
     """The recipe, cut to 150 steps: with context far better than the mean, and than the front end alone."""
     recipe = load_toml(RECIPES / "depth_scenes.toml", TrainConfig)

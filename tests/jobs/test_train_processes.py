@@ -215,7 +215,7 @@ def test_two_processes_stop_together_and_go_on_as_if_they_had_not(config, start)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_of_two_processes_one_that_is_killed_ends_the_other_with_a_line_and_the_state_stands(
     config, start, victim
 ):
