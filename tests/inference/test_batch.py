@@ -96,7 +96,7 @@ def workers_of(ancestor):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.exhaustive), 2])
 def test_the_results_are_those_of_one_process_even_if_a_worker_is_killed(config, workers, capfd):
     if workers > (os.cpu_count() or 1):
         pytest.skip("needs two processors")
