@@ -95,10 +95,9 @@ def test_a_run_killed_again_and_again_becomes_the_whole_run(forked, config):
 
 
 @pytest.mark.slow
-@pytest.mark.exhaustive  # the kills at random moments fall on saves, too
-@pytest.mark.parametrize("share", [1 / 20, 1])
+@pytest.mark.parametrize("share", [1 / 20, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_kill_before_any_operation_on_a_file_leaves_what_becomes_the_whole_run(forked, config, share):
-    """Before each opening, renaming and removing of a file of the run; or of each 20th."""
+    """Before each opening, renaming and removing of a file of the run; of each 20th unless exhaustive."""
     config = replace(config, **{name: replace(stage, num_steps=2) for name, stage in config.stages.items()})
     whole = replace(config, output=config.output.with_name("whole"))
     operations = int(forked(whole)["operations"])

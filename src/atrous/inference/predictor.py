@@ -1,7 +1,6 @@
 """From an image to a label or value of every pixel: normalization, margin, network, upsampling, once."""
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,13 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from atrous.crf.rnn import CRFRNN
-from atrous.crf.stored import CRF, refined
+from atrous.crf.stored import CRF
 from atrous.data.labels import LabelSet
 from atrous.data.meaning import Meaning
 from atrous.data.quantity import Quantity
 from atrous.data.voice import Voice
 from atrous.errors import ConfigError, GeometryError
-from atrous.geometry.program import evaluating
 from atrous.inference.bands import WHOLE_PIXELS, Bands, TiledImage
 from atrous.inference.engine import Engine, TorchEngine, refuse_not_finite
 from atrous.inference.engines import build_engine
@@ -28,6 +26,7 @@ from atrous.inference.machine import Precision, pick_device
 from atrous.inference.margin import Margined, ReadRows
 from atrous.inference.picture import Picture, to_picture
 from atrous.inference.prediction import Prediction
+from atrous.inference.refinement import refine_scores
 from atrous.inference.released import Protocol, refuse_protocol, released_probabilities
 from atrous.inference.seen_as import resized, seen_as
 from atrous.inference.sound_prediction import sound_scores
@@ -268,11 +267,3 @@ class Predictor:
     def _with_margin(self, image: Picture) -> Float[Tensor, "1 c y x"]:
         """The image as the network wants it."""
         return Margined(self.network, image.shape[:2], self.device).whole(image)
-
-
-def refine_scores(crf: CRF, logits: Float[Tensor, "k h w"], pixels: Picture) -> Float[Tensor, "k h w"]:
-    """Scores at every pixel refined by the raw image; those of a learned CRF in evaluation mode."""
-    images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
-    mode = evaluating(crf) if isinstance(crf, CRFRNN) else nullcontext()
-    with torch.inference_mode(), mode:
-        return refined(crf, logits[None], images)[0]

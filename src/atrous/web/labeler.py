@@ -18,7 +18,8 @@ from atrous.data.labels import LabelSet
 from atrous.data.quantity import Quantity
 from atrous.errors import AtrousError, ConfigError
 from atrous.inference.prediction import Prediction
-from atrous.inference.predictor import Predictor, refine_scores
+from atrous.inference.predictor import Predictor
+from atrous.inference.refinement import refine_scores
 from atrous.inference.seen_as import as_seen
 from atrous.jobs.crf_settings import CRFSettings, settings_of
 from atrous.ops.resample import upsample_logits
