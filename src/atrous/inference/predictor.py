@@ -167,16 +167,8 @@ class Predictor:
         """From cells of one view, without scores at all pixels."""
         ((scale, _),) = self.views.of(pixels.shape[:2])
         seen, zoom = resized(pixels, scale)
-        geometry = self.network.geometry
-        return Prediction(
-            pixels,
-            self.scores(seen),
-            self.label_set,
-            geometry.output_stride,
-            geometry.center,
-            self.quantity,
-            zoom,
-        )
+        cells, grid = self.scores(seen), self.network.geometry
+        return Prediction(pixels, cells, self.label_set, grid.output_stride, grid.center, self.quantity, zoom)
 
     def _logits(self, pixels: Picture) -> Float[Tensor, "k h w"]:
         """What the network says at every pixel, without a CRF."""
