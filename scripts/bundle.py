@@ -21,6 +21,7 @@ from atrous.inference.predictor import Predictor
 from atrous.inference.stored import LONGEST_SIDE
 
 MOST_BYTES = 10_000_000
+SIDE = 480  # px, of CamVid's images: larger photos are shrunk to that
 
 
 def main() -> None:
@@ -29,15 +30,17 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("name", choices=BUNDLED)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--longest-side", type=int, default=480, help="to which larger images are shrunk")
     arguments = parser.parse_args()
     checkpoint = load_checkpoint(arguments.checkpoint)
     tensors = {name: halved(name, tensor) for name, tensor in checkpoint.tensors.items()}
-    progress = {**checkpoint.progress, LONGEST_SIDE: arguments.longest_side}
+    progress = {**checkpoint.progress, LONGEST_SIDE: SIDE}
     path = BUNDLED[arguments.name]
+    num_bytes = sum(tensor.nbytes for tensor in tensors.values())
+    if num_bytes > MOST_BYTES:
+        raise ConfigError(
+            f"{path.name} would have {num_bytes:,} bytes; at most {MOST_BYTES:,} may be bundled"
+        )
     save_checkpoint(path, replace(checkpoint, tensors=tensors, progress=progress))
-    if path.stat().st_size > MOST_BYTES:
-        raise ConfigError(f"{path} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} may be bundled")
     val = open_dataset(arguments.data, "val")
     scores = [evaluate(Predictor(file), val) for file in (arguments.checkpoint, path)]
     console = Console()

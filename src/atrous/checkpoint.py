@@ -78,6 +78,11 @@ def checkpoint_file(path: Path) -> Path:
     return BUNDLED.get(str(path), path)
 
 
+def is_bundled(path: Path) -> bool:
+    """Whether a checkpoint is one that comes with the package, by its name."""
+    return str(path) in BUNDLED
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically: a full disk or a kill leaves what was there before.
 

@@ -20,7 +20,9 @@ def test_images_with_a_longer_side_are_shrunk_to_the_longest_and_others_are_not(
 
 @pytest.mark.parametrize("side", [-1, 1_000_001, 10**400])
 def test_sides_of_no_image_are_refused(side):
-    with pytest.raises(ConfigError, match="longest_side must be 0, for any, to 1,000,000 pixels"):
+    with pytest.raises(
+        ConfigError, match=f"longest_side {side} is none; give 0, for any, to 1,000,000 pixels"
+    ):
         Views(longest_side=side)
 
 

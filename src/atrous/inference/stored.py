@@ -62,7 +62,7 @@ def load_stored(path: Path) -> Stored:
     network = network_of(checkpoint, source=str(path))
     side = checkpoint.progress.get(LONGEST_SIDE, 0)
     if type(side) is not int or not 0 <= side <= LONGEST:  # True is an int
-        raise CheckpointError(f"{path} has no pixels as its {LONGEST_SIDE}; make it anew, or without one")
+        raise CheckpointError(f"{path} has a {LONGEST_SIDE} of {side!r}, which are no pixels; make it anew")
     return Stored(network, meaning_of(checkpoint.labels), checkpoint.crf, checkpoint.crf_tensors, side)
 
 

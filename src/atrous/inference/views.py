@@ -32,7 +32,9 @@ class Views:
                 f"scales {self.scales} must be positive factors below {LARGEST_SCALE}, at least one"
             )
         if self.longest_side is not None and not 0 <= self.longest_side <= LONGEST:
-            raise ConfigError(f"longest_side must be 0, for any, to {LONGEST:,} pixels; give such a number")
+            raise ConfigError(
+                f"longest_side {self.longest_side} is none; give 0, for any, to {LONGEST:,} pixels"
+            )
 
     @property
     def are_one(self) -> bool:

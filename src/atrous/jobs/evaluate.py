@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from atrous.jobs.crf_settings import describe, settings_of
-from atrous.jobs.inference_settings import BUNDLED, InferenceSettings, note_on_bundled
+from atrous.jobs.inference_settings import DEFAULT_CHECKPOINT, InferenceSettings, note_on_bundled
 from atrous.jobs.progress import Job, Progress
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class EvaluateConfig:
     """
 
     data: Path
-    checkpoint: Path = BUNDLED
+    checkpoint: Path = DEFAULT_CHECKPOINT
     split: str = "val"
     output: Annotated[Path | None, arg(aliases=("-o",))] = None
     inference: Annotated[InferenceSettings, arg(name="")] = field(default_factory=InferenceSettings)

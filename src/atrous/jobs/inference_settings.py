@@ -11,15 +11,15 @@ from atrous.inference.views import Views
 if TYPE_CHECKING:
     from atrous.inference.predictor import Predictor
 
-BUNDLED = Path("street")
+DEFAULT_CHECKPOINT = Path("street")
 """The network that comes with the package, which is asked where no checkpoint is given."""
 
 
 def note_on_bundled(checkpoint: Path) -> str:
     """What one should know of the bundled network; nothing of other checkpoints."""
-    from atrous.checkpoint import checkpoint_file
+    from atrous.checkpoint import is_bundled
 
-    if checkpoint_file(checkpoint) == checkpoint:
+    if not is_bundled(checkpoint):
         return ""
     return (
         f"network: {checkpoint}, which comes with atrous (the 11 classes of CamVid's streets; weights for "

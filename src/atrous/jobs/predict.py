@@ -16,7 +16,7 @@ from atrous.files import remove_leftovers
 from atrous.inference.pipeline import predict_works
 from atrous.inference.work import Outcome, Part, Work
 from atrous.jobs.crf_settings import settings_of
-from atrous.jobs.inference_settings import BUNDLED, InferenceSettings, note_on_bundled
+from atrous.jobs.inference_settings import DEFAULT_CHECKPOINT, InferenceSettings, note_on_bundled
 from atrous.jobs.interrupt import Wish, listen
 from atrous.jobs.predict_kinds import refuse_impossible, sizes_repeat, works_on
 from atrous.jobs.predict_plan import plan_outputs
@@ -64,7 +64,7 @@ class PredictConfig:
     """
 
     images: Annotated[Positional[tuple[str, ...]], arg(metavar="IMAGE [IMAGE ...]")]
-    checkpoint: Path = BUNDLED
+    checkpoint: Path = DEFAULT_CHECKPOINT
     output: Annotated[str | Path, arg(aliases=("-o",), metavar="FOLDER")] = "predictions"
     overlay: bool = True
     opacity: float = 0.5

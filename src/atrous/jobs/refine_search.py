@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from atrous.checkpoint import Checkpoint, checkpoint_file, load_checkpoint, save_checkpoint
+from atrous.checkpoint import Checkpoint, is_bundled, load_checkpoint, save_checkpoint
 from atrous.crf.dense_crf import DenseCRF
 from atrous.crf.rnn import CRFRNN
 from atrous.crf.search import Example, SearchResult, Trial, try_parameters
@@ -105,7 +105,7 @@ def search(config: RefineConfig) -> Job[SearchOutcome]:
     """Try settings, the best into the checkpoint; see `atrous.jobs.refine.run`."""
     assert config.search is not None
     assert config.checkpoint is not None
-    if config.output is None and checkpoint_file(config.checkpoint) != config.checkpoint:
+    if config.output is None and is_bundled(config.checkpoint):
         raise ConfigError(f"{config.checkpoint} comes with atrous and is not changed; give an --output")
     output = config.output or config.checkpoint
     if output != config.checkpoint:

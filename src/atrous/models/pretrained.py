@@ -55,8 +55,7 @@ def starting_classes(path: Path | None) -> LabelSet | None:
     Raises:
         CheckpointError: If the file is broken.
     """
-    is_ours = path is not None and checkpoint_file(path).suffix == ".safetensors"
-    labels = load_header(path).get("labels") if path and is_ours else None
+    labels = load_header(path).get("labels") if path and _is_safetensors(path) else None
     if not labels:
         return None
     label_set = LabelSet.from_dict(labels)
@@ -69,8 +68,7 @@ def starting_checkpoint(path: Path | None, *, label_set: LabelSet) -> Checkpoint
     Raises:
         CheckpointError: If the file is broken.
     """
-    is_ours = path is not None and checkpoint_file(path).suffix == ".safetensors"
-    if path is None or not is_ours or "network" not in load_header(path):
+    if path is None or not _is_safetensors(path) or "network" not in load_header(path):
         return None
     known = starting_classes(path)
     if known is not None and label_set.is_named and class_order(label_set, known) is None:
@@ -131,6 +129,10 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
         loaded=tuple(tensors),
         fresh=tuple(name for name, _ in network.named_parameters() if name not in tensors),
     )
+
+
+def _is_safetensors(path: Path) -> bool:
+    return checkpoint_file(path).suffix == ".safetensors"
 
 
 def _renormalized_(

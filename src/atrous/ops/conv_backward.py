@@ -107,8 +107,8 @@ def is_misread(channels: int, layout: Layout) -> bool:
 
     Measured with PyTorch 2.13 on AVX512-BF16: of dilated kernels on maps of 33 px and more it is off by more
     than its largest value, not a number, or ends the process, unless there is one group and the channels are
-    a multiple of 16 (or fewer, which is not counted on). Channels-first maps, other ranks, the gradient of
-    the input and the forward pass are right.
+    a multiple of 16 (or fewer, which is not counted on). Right are channels-first maps, other ranks, and of
+    these kernels the gradient of the input and the forward pass.
     """
     return max(layout.dilation) > 1 and (layout.groups > 1 or channels % 16 != 0)
 

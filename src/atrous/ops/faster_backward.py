@@ -112,9 +112,7 @@ class _Call:
     def is_overrun(self) -> bool:
         """Whether oneDNN may write beyond its memory: a strided 1x1 kernel on few channels, of any type."""
         return (
-            self.input.device.type == "cpu"
-            and self.input.ndim == 4
-            and torch.is_grad_enabled()
+            self._is_trained()
             and self.weight.shape[2:] == (1, 1)
             and self.weight.shape[1] * self.groups < BLOCK
             and max(_pair(self.stride)) > 1
@@ -141,15 +139,12 @@ class _Call:
         """Inputs from the first tap to the last, along both axes."""
         return [d * (k - 1) for d, k in zip(_pair(self.dilation), self.weight.shape[2:], strict=True)]
 
-    def _is_trained_in_bfloat16(self) -> bool:
-        return (
-            self.input.device.type == "cpu"
-            and self.input.ndim == 4
-            and torch.is_grad_enabled()
-            and self._computes_in_bfloat16()
-        )
+    def _is_trained(self) -> bool:
+        return self.input.device.type == "cpu" and self.input.ndim == 4 and torch.is_grad_enabled()
 
-    def _computes_in_bfloat16(self) -> bool:
+    def _is_trained_in_bfloat16(self) -> bool:
+        if not self._is_trained():
+            return False
         if torch.is_autocast_enabled("cpu"):
             return torch.get_autocast_dtype("cpu") == torch.bfloat16
         return self.input.dtype == self.weight.dtype == torch.bfloat16

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import Positional, arg
 
 from atrous.errors import ConfigError
-from atrous.jobs.inference_settings import BUNDLED, InferenceSettings, note_on_bundled
+from atrous.jobs.inference_settings import DEFAULT_CHECKPOINT, InferenceSettings, note_on_bundled
 from atrous.jobs.interrupt import listen
 from atrous.jobs.progress import Job, Progress
 from atrous.web.limits import Limits
@@ -44,7 +44,7 @@ class ServeConfig:
         limits: What is taken, and how much at once.
     """
 
-    checkpoint: Annotated[Positional[Path], arg(metavar="[CHECKPOINT]")] = BUNDLED
+    checkpoint: Annotated[Positional[Path], arg(metavar="[CHECKPOINT]")] = DEFAULT_CHECKPOINT
     host: str = "127.0.0.1"
     port: int = 7860
     device: str = "auto"
