@@ -137,6 +137,7 @@ def test_permuted_classes_give_permuted_probabilities(order, seed):
     np.testing.assert_allclose(permuted, straight[:, order], atol=1e-12)
 
 
+@pytest.mark.slow
 @given(constant=st.floats(-30, 30), seed=st.integers(0, 99))
 @settings(max_examples=20)
 def test_what_is_added_to_all_scores_of_a_pixel_has_no_effect(constant, seed):
@@ -250,6 +251,7 @@ def test_gradients_reach_logits_weights_and_compatibility():
             assert torch.autograd.gradcheck(refined, inputs)
 
 
+@pytest.mark.slow
 def test_gradient_of_the_public_function_reaches_logits_and_a_vector():
     logits, images = scene((3, 4), num_classes=3)
     vector = -torch.rand(3, dtype=torch.float64)

@@ -65,6 +65,7 @@ def test_gradient_is_the_transpose(normalization):
     np.testing.assert_allclose(values.grad, matrix.T @ outer, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_gradients_reach_values_weights_and_base(normalization):
     lattice = build_lattice([points(2, 12), points(3, 12, seed=1)], normalization=normalization)

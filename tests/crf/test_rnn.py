@@ -74,6 +74,7 @@ def test_training_and_evaluation_have_their_own_number_of_steps():
         torch.testing.assert_close(refined.softmax(1), expected, rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["symmetric", "after"])
 @pytest.mark.parametrize(
     "size",

@@ -112,6 +112,7 @@ def test_no_setting_is_tried_twice_and_the_search_ends_by_itself():
             assert score(label_maps_of(crf, examples)) <= result.score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sigma", "start"),
     [

@@ -19,8 +19,11 @@ SIZES = {1: ((3000,), (4001,)), 2: ((65, 98), (101, 60)), 3: ((17, 20, 24), (20,
 EXAMPLES = {1: (4000,), 2: (70, 90), 3: (20, 24, 17)}
 TOLERANCE = 1e-4  # of the largest value; fresh weights make large ones
 
-REPEATED = {"dilation8", "dilation8_large", "dilation8_light", "dilation8_voc"}
-"""Front ends with a context module, as `dilation10_cityscapes` is, which has an upsampling besides."""
+REPEATED = {
+    *("dilation8", "dilation8_large", "dilation8_light", "dilation8_voc"),
+    *("naive_large_filters", "naive_late_upsampling", "naive_no_pooling", "naive_skips"),
+}
+"""Of the same parts as others: `dilation10_cityscapes`, `compact_context`, `unet_small`."""
 
 marked = [
     pytest.param(

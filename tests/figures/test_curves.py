@@ -84,6 +84,7 @@ def test_curves_of_a_run_that_just_began_can_be_drawn(tmp_path, lines):
     assert to_png(figure).startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_curves_become_a_png_of_the_stated_size(tmp_path):
     settings = dict(mpl.rcParams)
     figure = draw_curves(read_log(two_stages(tmp_path / "log.csv")))

@@ -22,6 +22,7 @@ def inside(found, values, size):
     return whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [1, *(pytest.param(rank, marks=pytest.mark.slow) for rank in (2, 3))])
 @settings(max_examples=25)
 @given(data=st.data())

@@ -15,6 +15,7 @@ from atrous.geometry.trace import trace
 from geometry.networks import SIZES, TRANSPOSED, Pad, influence, networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [2, *(pytest.param(rank, marks=pytest.mark.slow) for rank in (1, 3))])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())

@@ -41,6 +41,7 @@ def whole(total, num_layers, kernel_size, max_dilation) -> list[tuple[int, ...]]
 stacks = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 
 
+@pytest.mark.slow
 @given(dilations=stacks, kernel_size=st.integers(2, 4))
 def test_a_schedule_counts_every_path(dilations, kernel_size):
     schedule = Schedule(tuple(dilations), kernel_size=kernel_size)
@@ -143,6 +144,7 @@ def test_bounds_lose_none_of_the_best(kernel_size, total, num_layers, max_dilati
     assert list(bounded) == list(every)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel_size", "total", "num_layers"),
     [(2, 24, 6), pytest.param(3, 40, 5, marks=pytest.mark.slow), (4, 50, 4)],

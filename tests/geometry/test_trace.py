@@ -93,6 +93,7 @@ def test_squeeze_excite_is_global_with_a_finite_path_beside_it():
     assert field.box(3) == ((-math.inf, math.inf),) * 2
 
 
+@pytest.mark.slow
 def test_classifier_reports_the_field_of_its_last_map():
     network = nn.Sequential(conv(stride=2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10))
     field = receptive_field(network, IMAGE)

@@ -88,6 +88,7 @@ def test_bands_are_as_high_as_memory_allows(monkeypatch):
     assert low.rows == low._alignment < tall
 
 
+@pytest.mark.slow
 def test_a_large_image_has_the_labels_of_the_whole(monkeypatch):
     network, image = compact(), picture(150, 70)
     whole = Predictor(network, device="cpu")(image)

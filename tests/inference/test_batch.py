@@ -117,7 +117,7 @@ def test_the_results_are_those_of_one_process_even_if_a_worker_is_killed(config,
     assert len(result.written) == len(expected.written) == 32
     assert list(result.failed) == list(expected.failed)
     assert capfd.readouterr().out == ""
-    again = drain(run(replace(config, resume=True)))
+    again = drain(run(replace(config, distribute="no", resume=True)))
     assert (len(again.skipped), again.written, len(again.failed)) == (16, (), 1)
 
 

@@ -170,6 +170,7 @@ def finish_with_room(path, limit):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_a_full_disk_leaves_the_strips_and_nothing_under_the_name(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"

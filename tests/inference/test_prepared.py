@@ -90,6 +90,7 @@ def test_what_is_prepared_can_be_traced_and_streamed():
         torch.testing.assert_close(torch.cat(rows, 2), module(images), rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_traced_is_prepared_without_folding():
     class Undecided(nn.Module):
         def __init__(self, inner: nn.Module) -> None:

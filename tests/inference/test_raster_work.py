@@ -80,6 +80,7 @@ def test_a_raster_has_the_labels_of_the_image_on_its_own_grid(tmp_path, predicto
     assert {each.name for each in tmp_path.iterdir()} == {"a.tif", "labels.tif"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 def test_bands_give_the_same_labels_and_tell_how_far_they_are(tmp_path, predictor):
     pixels = noise(3, *SIZE)
@@ -105,6 +106,7 @@ def test_pixels_without_data_are_ignored(tmp_path, predictor):
     assert (labels != IGNORE).sum() == SIZE[0] * SIZE[1] - 400
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 def test_a_run_that_is_left_goes_on_behind_its_last_strip(tmp_path, predictor):
     pixels = noise(3, *SIZE)
@@ -127,6 +129,7 @@ def test_strips_of_another_job_stay_unless_told(tmp_path, predictor):
     assert do(overwriting, predictor)[1] == ""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 def test_a_raster_that_fails_leaves_nothing_in_the_way(tmp_path, predictor):
     path = cut_off(write_geotiff(tmp_path / "a.tif", noise(3, *SIZE), **UTM), share=0.3)
@@ -197,6 +200,7 @@ def test_labels_that_come_by_and_by_are_not_written_to_a_url(tmp_path, predictor
     assert "folder on this machine" in do(work, predictor)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (200, 1)])
 def test_thin_rasters_are_labeled(tmp_path, predictor, size):
@@ -206,6 +210,7 @@ def test_thin_rasters_are_labeled(tmp_path, predictor, size):
     assert np.mean(labels_of(tmp_path / "labels.tif") == at_once(predictor, pixels)) > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 def test_a_disk_that_fills_up_keeps_what_is_done(tmp_path, predictor):
     path = write_geotiff(tmp_path / "a.tif", noise(3, *SIZE), **UTM)

@@ -29,6 +29,7 @@ def tiled(tmp_path_factory):
     return write_geotiff(tmp_path_factory.mktemp("tiled") / "a.tif", bands, **TILED, **UTM), bands
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 149), st.integers(1, 150)), min_size=1, max_size=5))
 def test_rows_in_any_order_are_those_of_the_whole_file(tiled, strips):
     path, bands = tiled

@@ -47,6 +47,7 @@ def whole(network, samples):
     return network(network.normalization.apply(torch.from_numpy(samples)[None, None]))[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 7, 1000, 40_000])
 def test_labels_in_blocks_are_those_of_the_whole(size):
     predictor, samples = predictor_of(small()), noise(40_000 if size > 7 else 90)

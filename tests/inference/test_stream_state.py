@@ -25,6 +25,7 @@ def test_a_saved_state_goes_on_in_another_stream():
         Stream(nn.Conv2d(2, 2, 3).double(), images).load_state_dict(one.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [

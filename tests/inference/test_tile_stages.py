@@ -59,6 +59,7 @@ def test_what_fits_is_one_tile_and_bitwise_the_whole(context_network: DilatedNet
     assert torch.equal(tiles(images), expected)
 
 
+@pytest.mark.slow
 def test_stages_are_cut_where_that_is_cheaper(context_network: DilatedNet):
     images = torch.zeros(1, 3, *SIZE)
     whole, staged = (
@@ -73,6 +74,7 @@ def test_stages_are_cut_where_that_is_cheaper(context_network: DilatedNet):
     assert whole[0].multiply_adds == whole[0].num_tiles * sum(node.multiply_adds for node in tile)
 
 
+@pytest.mark.slow
 def test_what_computes_is_built_once_for_the_part_that_is_tiled(context_network: DilatedNet):
     images, parts = torch.randn(1, 3, *SIZE), list[nn.Module]()
 

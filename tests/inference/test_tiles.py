@@ -90,6 +90,7 @@ def case_of(name: str) -> Case:
     return Case(network, images, run(network, images), axis, smallest_budget(network, images))
 
 
+@pytest.mark.slow
 @over(TILED)
 def test_catalog_networks_are_tiled_in_float64(name: str):
     case = case_of(name)
@@ -100,6 +101,7 @@ def test_catalog_networks_are_tiled_in_float64(name: str):
     assert largest_error(tiles(case.images), case.whole) < 1e-13
 
 
+@pytest.mark.slow
 @over(SHARP)
 def test_no_tile_keeps_a_cell_less_than_it_may(name: str):
     case = case_of(name)
@@ -114,6 +116,7 @@ def test_no_tile_keeps_a_cell_less_than_it_may(name: str):
         assert largest_error(torch.cat(list(bad), 2), case.whole) > 1e-12
 
 
+@pytest.mark.slow
 @over(FRONT_ENDS)
 def test_networks_with_a_context_module_are_tiled_in_stages(name: str):
     case = case_of(name)

@@ -111,6 +111,7 @@ def test_either_a_network_or_dilations(config):
         drain(run(config))
 
 
+@pytest.mark.slow
 def test_a_network_of_the_catalog_may_stand_on_another_backbone():
     found = drain(run(AnalyzeConfig("fcn8s", backbone="resnet18"))).to_dict()
     assert found["layers"][-1]["receptive_field"] == [659, 659]

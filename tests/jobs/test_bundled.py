@@ -81,6 +81,7 @@ def test_a_file_of_that_name_is_given_with_its_folder(monkeypatch, tiny_checkpoi
     assert load_checkpoint(tmp_path / "street").network == "compact"
 
 
+@pytest.mark.slow
 def test_resumed_predictions_know_it_by_its_content(photo):
     drain(predict(PredictConfig((photo,), inference=CPU)))
     again = drain(predict(PredictConfig((photo,), resume=True, inference=CPU)))

@@ -120,6 +120,7 @@ def test_networks_and_seeds_are_added_to_a_comparison(config):
     assert load_toml(config.output / "recipe.toml", CompareConfig).seeds == (0, 1)
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_is_a_line_with_its_reason(config):
     diverging = Contender("compact", name="diverging", learning_rate_factor=1e30)
     based = Contender("compact", name="based", backbone="vgg16")

@@ -19,6 +19,7 @@ def config(tiny_data, tmp_path):
     return small_comparison(tiny_data, tmp_path / "compared")
 
 
+@pytest.mark.slow
 def test_a_network_whose_last_update_broke_it_is_a_line_with_its_reason(config):
     stage = replace(STAGE, num_steps=1, warmup_steps=0)
     broken = Contender("compact", name="broken", learning_rate_factor=1e38)
@@ -40,6 +41,7 @@ def test_a_network_whose_last_update_broke_it_is_a_line_with_its_reason(config):
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_comparison_keeps_its_data_and_its_splits(config, tmp_path):
     one = replace(config, networks=("compact",), split="train")
     compare(one)
@@ -55,6 +57,7 @@ def test_a_resumed_comparison_keeps_its_data_and_its_splits(config, tmp_path):
     assert compare(replace(resumed(one), data=moved)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_learning_and_judging_by_the_same_samples_is_said(config):
     one = replace(config, networks=("compact",), split="train")
     messages = [said.message for said in run(one)]
@@ -81,6 +84,7 @@ def test_volumes_are_compared(config, tmp_path):
     assert result.standings[0].speed is not None
 
 
+@pytest.mark.slow
 def test_starting_weights_are_needed_only_at_the_start(config, tmp_path, tiny_checkpoint):
     init = tmp_path / "init.safetensors"
     init.write_bytes(tiny_checkpoint.read_bytes())

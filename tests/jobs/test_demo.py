@@ -122,6 +122,7 @@ def story(alone, both, verdicts) -> Story:
     )
 
 
+@pytest.mark.slow
 def test_page_tells_the_numbers_and_loads_nothing(story):
     page = tell(story)
     text = re.sub(r"<[^>]*>|&nbsp;", " ", page)

@@ -50,6 +50,7 @@ def test_each_place_has_its_reason():
     ]
 
 
+@pytest.mark.slow
 def test_a_known_schedule_is_recognized():
     result = design(receptive_field=1024, kernel_size=2, causal=True, max_layers=10)
     assert result.verdicts[0] == "The first is the exponential schedule itself."

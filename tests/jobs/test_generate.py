@@ -51,6 +51,7 @@ def test_a_file_for_each_condition_holds_what_the_generator_makes(checkpoint, tm
     assert result.to_dict()["num_samples"] == 1200
 
 
+@pytest.mark.slow
 def test_a_prime_is_read_and_what_follows_is_written(checkpoint, tmp_path):
     write_sound(tmp_path / "prime.wav", tone(500, 300.0), sample_rate=RATE)
     config = GenerateConfig(

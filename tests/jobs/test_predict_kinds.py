@@ -101,6 +101,7 @@ def test_one_band_too_many_is_one_line_and_the_others_go_on(config):
     assert "--bands" in next(iter(result.failed.values()))
 
 
+@pytest.mark.slow
 def test_a_wish_to_stop_leaves_a_large_image_at_its_strip(config, inputs, monkeypatch):
     monkeypatch.setattr(bands_module, "WHOLE_PIXELS", 1)
     monkeypatch.setattr(bands_module, "MEMORY", 1)

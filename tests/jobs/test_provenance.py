@@ -34,6 +34,7 @@ def git(folder, *words):
     subprocess.run(["git", "-C", folder, *identity, *words], check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_was_made_of(config, tiny_checkpoint):
     train(replace(config, init=tiny_checkpoint))
     provenance = json.loads((config.output / "provenance.json").read_text())

@@ -67,6 +67,7 @@ def test_the_best_settings_are_saved_and_score_what_the_search_says(config, chec
     assert {key: after.progress[key] for key in before.progress} == before.progress
 
 
+@pytest.mark.slow
 def test_the_outcome_is_shown_as_text_and_json(config):
     outcome = search(config)
     table = outcome.to_table()
@@ -88,6 +89,7 @@ def test_another_output_leaves_the_checkpoint_alone(config, checkpoint, tmp_path
         search(elsewhere)
 
 
+@pytest.mark.slow
 def test_a_crf_that_does_not_help_is_not_saved(config, checkpoint):
     content = checkpoint.read_bytes()
     smear = CRFSettings(spatial_sigma=30.0, spatial_weight=1000.0, bilateral_weight=0.0)
@@ -100,6 +102,7 @@ def test_a_crf_that_does_not_help_is_not_saved(config, checkpoint):
 SMEAR = DenseCRF([Spatial(30, 1000.0)])
 
 
+@pytest.mark.slow
 def test_a_carried_crf_that_hurts_is_taken_out(config, checkpoint):
     save_checkpoint(checkpoint, with_crf(load_checkpoint(checkpoint), SMEAR))
     outcome = search(replace(config, settings=CRFSettings(), budget=9))
@@ -153,6 +156,7 @@ def stop_after(config, trials, number) -> SearchOutcome:
             signal.raise_signal(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_a_search_that_is_stopped_saves_the_best_so_far(config, checkpoint, number, exit_code):
     outcome = stop_after(config, 20, number)
@@ -162,6 +166,7 @@ def test_a_search_that_is_stopped_saves_the_best_so_far(config, checkpoint, numb
     assert load_checkpoint(checkpoint).progress["crf_search"]["num_trials"] == 20
 
 
+@pytest.mark.slow
 def test_a_search_that_is_stopped_at_once_saves_nothing(config, checkpoint):
     content = checkpoint.read_bytes()
     with pytest.raises(StoppedError, match="before any settings were tried"):

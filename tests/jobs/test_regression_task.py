@@ -81,6 +81,7 @@ def test_the_best_checkpoint_says_what_it_measures_and_scores_as_in_training(dep
     assert "absolute relative error" in result.to_table()
 
 
+@pytest.mark.slow
 def test_flow_is_trained_on_pairs_and_predicted_from_frame_to_frame(tmp_path):
     write_flows(tmp_path / "flows")
     output, frames = tmp_path / "run", tmp_path / "flows/train/images"
@@ -103,6 +104,7 @@ def test_flow_is_trained_on_pairs_and_predicted_from_frame_to_frame(tmp_path):
         drain(predict(PredictConfig((str(frames / "s0.png"),), result.checkpoint, tmp_path / "two")))
 
 
+@pytest.mark.slow
 def test_depth_is_predicted_in_float32(depths, tmp_path):
     checkpoint = train(replace(depths, val_split="")).checkpoint
     image = tmp_path / "depths/val/images/s0.png"

@@ -85,6 +85,7 @@ def test_a_stop_says_how_to_go_on_and_which_signal_it_was(config):
     assert stopped.value.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumed_returns_what_it_had(config):
     first = train(config)
     before = {path: path.stat().st_mtime_ns for path in config.output.iterdir()}
@@ -94,6 +95,7 @@ def test_a_finished_run_resumed_returns_what_it_had(config):
     assert {path: path.stat().st_mtime_ns for path in config.output.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_a_stage_killed_between_its_last_two_lines_is_finished_on_resume(config):
     config = replace(config, context=Stage(), joint=Stage())
     train(config)
@@ -166,6 +168,7 @@ def test_each_stage_trains_its_part_and_no_other(config):
         assert torch.equal(value, context[name]) == (".conv1_" in name)  # frozen in that stage
 
 
+@pytest.mark.slow
 def test_averaged_weights_become_the_weights_at_the_end_of_a_stage(config):
     stage = replace(PLAIN, ema_decay=0.8)
     train(replace(config, front_end=stage, context=Stage(), joint=Stage()))
@@ -265,6 +268,7 @@ def test_config_refuses_numbers_that_cannot_be(change):
         TrainConfig(**change)
 
 
+@pytest.mark.slow
 def test_seeds_make_different_runs_and_the_same_seed_the_same(config):
     config = replace(config, context=Stage(), joint=Stage(), val_split="")
     outputs = [config.output.with_name(name) for name in "abc"]

@@ -42,6 +42,7 @@ def start_message(config):
     return said
 
 
+@pytest.mark.slow
 def test_the_same_classes_in_another_order_keep_the_order_of_the_weights(config, tmp_path):
     init = start_from(("sky", "Ground", "wall"), tmp_path)
     config = replace(config, init=init)
@@ -52,6 +53,7 @@ def test_the_same_classes_in_another_order_keep_the_order_of_the_weights(config,
         torch.testing.assert_close(trained.tensors[name], value)
 
 
+@pytest.mark.slow
 def test_labels_are_renumbered_for_the_weights(config, tmp_path):
     """Learning on renumbered labels ends where learning on masks stored in that order ends."""
     learning = replace(config, init=start_from(("sky", "ground", "wall"), tmp_path))
@@ -68,6 +70,7 @@ def test_labels_are_renumbered_for_the_weights(config, tmp_path):
         assert value.equal(ours.tensors[name]), name
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_order(config, tmp_path):
     config = replace(config, init=start_from(("wall", "sky", "ground"), tmp_path), save_every=1)
     for progress in (job := run(config)):

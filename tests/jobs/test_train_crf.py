@@ -53,6 +53,7 @@ def learned(path):
     return crf
 
 
+@pytest.mark.slow
 def test_the_stage_trains_network_and_crf_and_stores_both(config):
     result = train(config)
     crf = learned(result.checkpoint)
@@ -69,6 +70,7 @@ def test_the_stage_trains_network_and_crf_and_stores_both(config):
     assert load_toml(config.output / "recipe.toml", TrainConfig).crf == SETTINGS
 
 
+@pytest.mark.slow
 def test_validation_and_prediction_refine_by_the_learned_crf(config):
     result = train(config)
     val_set = open_dataset(config.data, "val")
@@ -84,6 +86,7 @@ def test_validation_and_prediction_refine_by_the_learned_crf(config):
     assert not torch.equal(refined[0], without.logits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ema_decay", [pytest.param(0.0, marks=pytest.mark.slow), 0.6])
 def test_a_run_stopped_in_the_stage_and_resumed_is_the_uninterrupted_one_bit_for_bit(config, ema_decay):
     whole = replace(config, crf_rnn=replace(STAGE, optimizer="adamw", ema_decay=ema_decay))
@@ -95,6 +98,7 @@ def test_a_run_stopped_in_the_stage_and_resumed_is_the_uninterrupted_one_bit_for
     assert_same(broken.output, whole.output)
 
 
+@pytest.mark.slow
 def test_a_frozen_network_keeps_its_weights_while_the_crf_learns(config):
     train(replace(config, crf_rnn=replace(STAGE, frozen=("network.",))))
     before = load_network(config.output / "front_end.safetensors").state_dict()
@@ -117,6 +121,7 @@ def with_stored(path, crf):
 ALONE = {"front_end": Stage(), "crf": CRFSettings()}
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_the_crf_of_the_starting_weights(config, tiny_checkpoint):
     torch.manual_seed(1)
     crf = CRFRNN(num_classes=3, kernels=[Spatial(2, 1)], num_steps=1, num_test_steps=3)
@@ -131,6 +136,7 @@ def test_training_goes_on_from_the_crf_of_the_starting_weights(config, tiny_chec
         train(replace(alone, output=config.output.with_name("other"), crf=SETTINGS))
 
 
+@pytest.mark.slow
 def test_training_starts_from_settings_that_the_starting_weights_carry(config, tiny_checkpoint):
     found = DenseCRF([Spatial(2, 1.5)], num_steps=7, normalization="before")
     init = with_stored(tiny_checkpoint, found)

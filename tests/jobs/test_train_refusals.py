@@ -24,6 +24,7 @@ def config(tiny_data, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_train_leaves_a_folder_named_scores_alone(config):
     (config.output / "scores").mkdir(parents=True)
     (config.output / "scores/mine.txt").write_text("mine")

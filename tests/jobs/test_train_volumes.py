@@ -63,6 +63,7 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one_bit_for_bit
     assert_same(broken.output, config.output)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_says_all_that_a_prediction_needs(config, tmp_path):
     result = train(config)
     stored = load_checkpoint(result.checkpoint)

@@ -102,6 +102,7 @@ def test_a_stage_with_dropout_stopped_and_resumed_is_the_uninterrupted_one(confi
         assert torch.equal(resumed.network.state_dict()[key], value), key
 
 
+@pytest.mark.slow
 def test_the_front_end_of_the_context_stage_has_no_dropout(config):
     """Not even after a validation."""
     bench = bench_of(replace(config, context=AUGMENTED))
@@ -113,6 +114,7 @@ def test_the_front_end_of_the_context_stage_has_no_dropout(config):
     assert modes == {(False, True)}
 
 
+@pytest.mark.slow
 def test_every_row_of_the_log_is_told(config):
     rows = []
     position = drain(stage_run(bench_of(replace(config, front_end=AUGMENTED), rows=rows)).run())

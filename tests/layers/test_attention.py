@@ -77,6 +77,7 @@ def test_attention_sees_what_the_spatial_graph_says():
     assert not any(met.misalignment for met in field.layers)
 
 
+@pytest.mark.slow
 def test_block_exports_at_any_size_and_streams():
     block = AttentionBlock(4, num_heads=2, kernel_size=3, dilation=2)
     random_(block)

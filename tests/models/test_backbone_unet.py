@@ -16,6 +16,7 @@ from atrous.models.vgg_weights import PARAMETERS, from_caffe_names, save_vgg_wei
 from models.conftest import OneStage, narrow_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "stride"),
     [

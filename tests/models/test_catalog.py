@@ -19,6 +19,7 @@ def checkpoint_of(name="compact", *, num_classes=3, context_module="none"):
     return to_checkpoint(network, name=name, labels={}, progress={}, context_module=context_module)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["basic", "large"])
 def test_a_context_module_goes_on_top_of_a_front_end(variant):
     network = build_network("compact", num_classes=3, context_module=variant)

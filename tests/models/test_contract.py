@@ -158,6 +158,7 @@ def test_checkpoint_brings_back_the_network(name, tmp_path):
         assert all(ours.equal(theirs) for ours, theirs in pairs)
 
 
+@pytest.mark.slow
 @every_exportable_network
 def test_exported_program_is_the_network_at_any_size(name, build_narrow):
     torch.manual_seed(0)

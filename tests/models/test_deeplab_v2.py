@@ -33,6 +33,7 @@ def test_head_is_the_sum_of_four_convolutions():
     torch.testing.assert_close(head(features), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "vgg16"])
 def test_both_scales_have_the_same_tensors_and_classes(backbone):
     with torch.device("meta"):

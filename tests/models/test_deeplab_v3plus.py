@@ -26,6 +26,7 @@ def test_parameters_are_those_of_its_parts():
         assert build_network("deeplab_v3plus").num_parameters() == 42_500_160 + pyramid + decoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "dilations"),
     [

@@ -48,6 +48,7 @@ def responses(network: FrontEnd, photo: torch.Tensor, *, before: str) -> torch.T
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", ["same", "none"])
 def test_torchvision_names_compute_what_torchvision_computes(padding, torchvision_names, tmp_path):
     """At every cell, those that see padded zeros included."""

@@ -62,6 +62,7 @@ def test_parameters_are_those_of_vgg16():
     assert PARAMETERS["conv3_1.weight"] == (256, 128, 3, 3)
 
 
+@pytest.mark.slow
 def test_torchvision_tensors_are_renamed_and_all_reported(tensors):
     features = torchvision_features(tensors)
     assert len(features) == 26
@@ -152,6 +153,7 @@ def test_keras_files_hold_the_same_tensors(names, tensors, tmp_path):
     assert {line.status for line in weights.fitted.lines} == {"used"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("fc1", "fc2", "predictions"), ("dense", "dense_1", "dense_2")])
 def test_keras_flattens_channels_last(names, tensors):
     """The inner product of a flattened (7, 7, 512) is the convolution of the same features (512, 7, 7)."""
@@ -193,6 +195,7 @@ def caffe_layers(tensors, *, legacy: bool) -> dict[str, tuple[torch.Tensor, ...]
     return {layer: (tensors[f"{layer}.weight"], bias(tensors[f"{layer}.bias"])) for layer in CONVOLUTIONS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fc6", "fc7"),
     [

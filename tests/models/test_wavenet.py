@@ -13,6 +13,7 @@ from atrous.models.companding import Companding
 from atrous.models.wavenet import CHANNELS, DILATIONS, WaveNet
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "samples"),
     [

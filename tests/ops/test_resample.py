@@ -154,6 +154,7 @@ def test_upsample_logits_keeps_the_dtype_and_its_precision(dtype, autocast):
     torch.testing.assert_close(upsampled.double(), exact, rtol=0, atol=tolerance * float(logits.abs().max()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_upsample_logits_exports_with_dynamic_height_and_width(mode, monkeypatch):
     class Pool(torch.nn.Module):

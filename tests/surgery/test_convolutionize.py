@@ -72,6 +72,7 @@ class NarrowVgg16(nn.Module):
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
 
 
+@pytest.mark.slow
 def test_vgg16_without_its_last_pools_is_the_papers_front_end():
     """FACTS section 2: conv4 as it was, conv5 dilated by 2, fc6 by 4, receptive field 380."""
     torch.manual_seed(0)
@@ -90,6 +91,7 @@ def test_vgg16_without_its_last_pools_is_the_papers_front_end():
     assert receptive_field(dense, example).size == (380, 380)
 
 
+@pytest.mark.slow
 def test_vgg16_with_its_pools_keeps_its_receptive_field():
     """FACTS section 9: 212 at pool5; fc6 reads seven cells at stride 32."""
     torch.manual_seed(0)

@@ -178,6 +178,7 @@ def test_a_stride_that_jumps_over_the_target_goes_in_part():
     torch.testing.assert_close(subsample(dense(x), (2, 2)), network(x))
 
 
+@pytest.mark.slow
 def test_the_first_layer_of_a_stage_keeps_its_dilation():
     """FACTS section 9: only what is below a removed stride is dilated."""
     dense = dilate(Residual(), torch.zeros(1, 3, 64, 64), output_stride=4)
@@ -189,6 +190,7 @@ def test_the_first_layer_of_a_stage_keeps_its_dilation():
     assert (second.conv1.dilation, second.conv1.padding, second.conv1.groups) == ((2, 2), (2, 2), 2)
 
 
+@pytest.mark.slow
 def test_dilate_returns_a_copy_of_the_same_class_keys_and_mode():
     network = Residual().train()
     network.fc.eval()
@@ -206,6 +208,7 @@ def test_dilate_returns_a_copy_of_the_same_class_keys_and_mode():
     assert not {id(p) for p in dense.parameters()} & {id(p) for p in network.parameters()}
 
 
+@pytest.mark.slow
 def test_a_dense_network_learns_in_every_parameter_before_the_head():
     dense = dilate(Residual(), torch.zeros(1, 3, 48, 48), output_stride=4)
     dense(torch.randn(2, 3, 48, 48)).square().sum().backward()
@@ -240,6 +243,7 @@ def test_a_single_layer_is_a_network_too(layer: nn.Module):
     torch.testing.assert_close(subsample(dilate(layer, x, output_stride=1)(x), (2, 2)), layer(x))
 
 
+@pytest.mark.slow
 def test_the_original_stride_changes_nothing_but_what_is_returned():
     torch.manual_seed(0)
     network = seeded(Residual())

@@ -90,6 +90,7 @@ def test_features_are_the_map_that_the_head_takes(network: nn.Module, output_str
     torch.testing.assert_close(subsample(dense(x), surgery.spread), network.features(x))  # type: ignore[operator]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network", [Residual(), Transition(), Functions("max")], ids=lambda n: type(n).__name__
 )
@@ -103,6 +104,7 @@ def test_dense_head_is_the_head_on_every_cell(network: nn.Module, x: Tensor):
     assert list(dense.state_dict()) == list(network.state_dict())
 
 
+@pytest.mark.slow
 def test_logits_of_the_original_are_the_mean_of_the_dense_ones_where_the_head_is_linear(x: Tensor):
     network = seeded(Residual())
     dense = dilate(network, EXAMPLE, output_stride=4, head="dense")
@@ -139,6 +141,7 @@ def test_a_head_in_functions_exports_with_dynamic_sizes(x: Tensor):
     torch.testing.assert_close(program.module()(x[:1, :, :20, :27]), dense(x[:1, :, :20, :27]))
 
 
+@pytest.mark.slow
 def test_a_head_that_counts_on_the_number_of_images_is_refused_as_dense():
     class Counted(Residual):
         def forward(self, x: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ def with_change(surgery: Surgery, path: str, change: Change) -> Surgery:
     return replace(surgery, edits=edits)
 
 
+@pytest.mark.slow
 def test_proof_says_what_was_compared():
     network = Residual()
     surgery = plan_surgery(network, EXAMPLE, output_stride=4)

@@ -56,6 +56,7 @@ def with_four_axes(layers):
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(layers=LAYERS, form=FORMS)
 def test_what_protobuf_writes_is_read(layers, form, path):
@@ -116,6 +117,7 @@ BLOB_PIECES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(pieces=BLOB_PIECES, names=st.lists(st.sampled_from([b"a", b"b"]), max_size=3), noise=UNKNOWN)
 def test_pieces_of_fields_are_put_together_as_protobuf_does(pieces, names, noise, path):

@@ -97,6 +97,7 @@ MESSAGES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     blob=MESSAGES,

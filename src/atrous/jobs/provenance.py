@@ -13,7 +13,6 @@ import torch
 from lightning_fabric import Fabric
 
 import atrous
-from atrous.checkpoint import checkpoint_file
 from atrous.data.fingerprint import files_of, fingerprint
 from atrous.data.samples import AnySamples
 from atrous.files import sha256_of
@@ -27,13 +26,16 @@ PATIENCE = 10.0  # s for git, which may wait for slow disks
 Provenance = dict[str, Any]
 
 
-def provenance_of(config: TrainConfig, fabric: Fabric, splits: Mapping[str, AnySamples]) -> Job[Provenance]:
+def provenance_of(
+    config: TrainConfig, fabric: Fabric, splits: Mapping[str, AnySamples], *, init: Path | None
+) -> Job[Provenance]:
     """The provenance of a run that begins, or goes on, here; ready for JSON.
 
     Args:
         config: Of the run.
         fabric: Device and processes.
         splits: The samples by the names of their splits.
+        init: The file of its starting weights, given or of a package.
 
     Raises:
         DataError: If a file of the data cannot be read.
@@ -46,11 +48,10 @@ def provenance_of(config: TrainConfig, fabric: Fabric, splits: Mapping[str, AnyS
                 yield Progress(next(job), total, "fingerprint of the data")
         except StopIteration as stop:
             data[split] = asdict(stop.value)
-    init = checkpoint_file(config.init) if config.init else None
     in_bfloat16 = computes_in_bfloat16(fabric.device, config.precision)
     return {
         "data": data,
-        "init": sha256_of(init) if init and init.is_file() else None,
+        "init": sha256_of(init) if init else None,
         "versions": {"atrous": atrous.__version__, "python": platform.python_version(), **_versions()},
         "machine": {
             "system": platform.platform(),

@@ -78,7 +78,8 @@ def train_network(config: TrainConfig, *, reasons: Sequence[str] = ()) -> Job[Tr
         splits = {config.train_split: train_set}
         if val_set is not None:
             splits[config.val_split] = val_set
-        yield from _keep_provenance(folder, (yield from provenance_of(config, fabric, splits)))
+        init = start.file if start else None
+        yield from _keep_provenance(folder, (yield from provenance_of(config, fabric, splits, init=init)))
     position = state.position if state else Position(plans[0].name, 0)
     with listen() as wish, _log(config, folder, position, fabric) as log:
         bench = Bench(config, fabric, network, train_set, val_set, folder, wish, log, crf)

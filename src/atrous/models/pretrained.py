@@ -41,10 +41,12 @@ class Start:
     """What a network starts from.
 
     Attributes:
-        loaded: Names of the tensors that the file brought.
+        file: That brought the tensors.
+        loaded: Names of the tensors that it brought.
         fresh: Names of the parameters that keep the values they were built with.
     """
 
+    file: Path
     loaded: tuple[str, ...]
     fresh: tuple[str, ...]
 
@@ -126,6 +128,7 @@ def initialize_(network: DenseNetwork, path: Path, *, label_set: LabelSet | None
         tensors = _renormalized_(network, tensors, given=normalization)
     network.load_state_dict(tensors, strict=False)
     return Start(
+        checkpoint_file(path),
         loaded=tuple(tensors),
         fresh=tuple(name for name, _ in network.named_parameters() if name not in tensors),
     )
