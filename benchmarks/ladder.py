@@ -53,16 +53,16 @@ def main() -> None:
     ladder = Ladder(arguments.data, arguments.init, arguments.output, arguments.json)
     for seed in arguments.seeds:  # what costs most comes last
         for rung in NETWORKS:
-            ladder.score(f"{rung}, no CRF", seed, ladder.rung(rung, seed))
+            ladder.note(f"{rung}, no CRF", seed, ladder.rung(rung, seed))
     for name in EXTRA:
         for seed in arguments.seeds:
-            ladder.score(name, seed, ladder.extra(name, seed))
+            ladder.note(name, seed, ladder.extra(name, seed))
     for seed in arguments.seeds:
         for rung in NETWORKS:
-            ladder.score(f"{rung}, dense CRF", seed, ladder.dense(rung, seed))
+            ladder.judge(f"{rung}, dense CRF", seed, ladder.dense(rung, seed))
     for seed in arguments.seeds:
         for rung in NETWORKS:
-            ladder.score(f"{rung}, CRF-RNN", seed, ladder.learned(rung, seed))
+            ladder.note(f"{rung}, CRF-RNN", seed, ladder.learned(rung, seed))
     Console(width=110).print(table_of(ladder.known["mean_iou"]))
 
 
@@ -86,14 +86,19 @@ class Ladder:
         known[kind][name] = {**known[kind].get(name, {}), **value}
         write_text(self.record, json.dumps(known, indent=1) + "\n")
 
-    def score(self, name: str, seed: int, checkpoint: Path) -> None:
-        """Judge a network, unless that is done."""
-        if str(seed) in self.known["mean_iou"].get(name, {}):
-            return
-        settings = InferenceSettings(precision="auto", engine="torch")
-        result = told(evaluate.run(evaluate.EvaluateConfig(self.data, checkpoint, inference=settings)))
-        self.keep("mean_iou", name, {str(seed): result.scores.figure})
-        Console(stderr=True).print(f"{name}, seed {seed}: {100 * result.scores.figure:.1f}")
+    def note(self, name: str, seed: int, checkpoint: Path) -> None:
+        """Note what a run's own validation says of the network that it leaves."""
+        figure = load_header(checkpoint)["progress"]["val_mean_iou"]
+        self.keep("mean_iou", name, {str(seed): figure})
+        Console(stderr=True).print(f"{name}, seed {seed}: {100 * figure:.1f}")
+
+    def judge(self, name: str, seed: int, checkpoint: Path) -> None:
+        """Judge a network that no run has validated, unless that is done."""
+        if str(seed) not in self.known["mean_iou"].get(name, {}):
+            settings = InferenceSettings(precision="auto", engine="torch")
+            result = told(evaluate.run(evaluate.EvaluateConfig(self.data, checkpoint, inference=settings)))
+            self.keep("mean_iou", name, {str(seed): result.scores.figure})
+            Console(stderr=True).print(f"{name}, seed {seed}: {100 * result.scores.figure:.1f}")
 
     def rung(self, name: str, seed: int) -> Path:
         """The network of a rung."""
