@@ -35,7 +35,6 @@ NETWORKS = {  # rung: network, context module
     "+ Large": ("frontend_light", "large"),
 }
 NOISE = 0.01  # of the Large module's start, as the released filler's; Basic starts as the identity
-LARGE_LEARNING_RATE = 1e-4  # of up to 352 channels; at Basic's 1e-3 an update may multiply what a layer gives
 SEARCH_IMAGES, SEARCH_BUDGET = 24, 60
 WAYS = ("no CRF", "dense CRF", "CRF-RNN")
 EXTRA = {"joint": "+ Basic, trained jointly", "longer": "front end, trained as long again as joint"}
@@ -108,10 +107,8 @@ class Ladder:
             config = replace(recipe, network=network, context=Stage(), joint=Stage(), init=self.init)
         else:
             config = replace(recipe, network=network, context_module=module, front_end=Stage(), joint=Stage())
-            if module == "large":
-                stage = replace(config.context, learning_rate=LARGE_LEARNING_RATE)
-                config = replace(config, noise=NOISE, context=stage)
-            config = replace(config, init=self.rung("front end", seed))
+            noise = NOISE if module == "large" else 0.0
+            config = replace(config, noise=noise, init=self.rung("front end", seed))
         return self._trained(config, name, seed)
 
     def extra(self, name: str, seed: int) -> Path:
