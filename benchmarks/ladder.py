@@ -22,10 +22,13 @@ from rich.table import Table
 
 from atrous.checkpoint import load_checkpoint, load_header, save_checkpoint
 from atrous.config import load_toml
+from atrous.crf.dense_crf import DenseCRF
+from atrous.crf.stored import with_crf
 from atrous.files import write_text
 from atrous.jobs import evaluate, refine, train
 from atrous.jobs.inference_settings import InferenceSettings
 from atrous.jobs.progress import Job, T
+from atrous.jobs.refine_search import SearchOutcome
 from atrous.training.settings import Stage
 
 RECIPES = Path(__file__).parent.parent / "recipes"
@@ -123,25 +126,33 @@ class Ladder:
 
     def dense(self, rung: str, seed: int) -> Path:
         """The rung's network with the dense CRF that was found on training images, with the first seed."""
+        network = load_checkpoint(self.rung(rung, seed))
         if rung not in self.known["crf"]:
-            found = self.folder / f"found {rung}.safetensors"
-            config = refine.RefineConfig(
-                search=self.data,
-                split="train",
-                checkpoint=self.rung(rung, seed),
-                output=found,
-                num_images=SEARCH_IMAGES,
-                budget=SEARCH_BUDGET,
-                precision="auto",
-            )
-            if not found.exists():
-                told(refine.run(config))
-            self.keep("crf", rung, load_header(found)["crf"])
+            self.keep("crf", rung, with_crf(network, self._found(rung, seed)).crf)
         path = self.folder / f"seed_{seed}" / f"{rung} dense.safetensors"
         if not path.exists():
-            network = load_checkpoint(self.rung(rung, seed))
             save_checkpoint(path, replace(network, crf=self.known["crf"][rung]))
         return path
+
+    def _found(self, rung: str, seed: int) -> DenseCRF:
+        """The best of the settings tried on training images, be it better than no CRF or not."""
+        output = self.folder / f"found {rung}.safetensors"
+        output.unlink(missing_ok=True)  # of a search that was stopped
+        config = refine.RefineConfig(
+            search=self.data,
+            split="train",
+            checkpoint=self.rung(rung, seed),
+            output=output,
+            num_images=SEARCH_IMAGES,
+            budget=SEARCH_BUDGET,
+            precision="auto",
+        )
+        outcome = told(refine.run(config))
+        assert isinstance(outcome, SearchOutcome)
+        assert outcome.result.best.crf
+        if outcome.stopped:
+            raise SystemExit("a search was stopped; started again, it begins anew")
+        return outcome.result.best.crf
 
     def learned(self, rung: str, seed: int) -> Path:
         """The rung's network and a CRF-RNN that starts from what was found, trained together."""
