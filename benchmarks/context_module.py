@@ -1,9 +1,9 @@
-"""What the choices behind a context module are worth: dilations, start, padding, on stored scores.
+"""What the choices behind a context module are worth: dilations, start, padding, training, on stored scores.
 
 Run it as `python benchmarks/context_module.py --data DATA --front-ends A.safetensors B.safetensors --json
 FILE`. Front ends are checkpoints of `atrous train`; their scores of whole images are stored once (`--scores
-FOLDER`), the modules train on them alone, as `recipes/camvid_light.toml` sets it, and are judged on the split
-`val`. What is done is kept in the JSON file: started again, it does what is missing.
+FOLDER`), the modules train on them alone, as `recipes/camvid_light.toml` sets it, in float32, and are judged
+on the split `val`. What is done is kept in the JSON file: started again, it does what is missing.
 """
 
 import argparse
@@ -11,9 +11,10 @@ import json
 import statistics
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,9 @@ from torch import nn
 from atrous.config import load_toml
 from atrous.data.open import open_dataset
 from atrous.evaluation.metrics import Counts, Scores
+from atrous.files import write_text
 from atrous.geometry.schedule import Schedule, design_schedules
+from atrous.geometry.schedule_search import most_even
 from atrous.jobs.cached_scores import ScoreCache
 from atrous.jobs.progress import Job
 from atrous.jobs.stage_plan import plan_stages
@@ -42,23 +45,28 @@ from atrous.training.optimizers import build_optimizer, train_
 from atrous.training.settings import Stage
 
 RECIPE = Path(__file__).parent.parent / "recipes/camvid_light.toml"
-DESIGNED = design_schedules(receptive_field=61, max_layers=4)[
-    0
-].dilations  # and three ones behind it: seven layers, 67 cells
+DESIGNED = design_schedules(receptive_field=61, max_layers=4)[0].dilations  # as few layers as see so far
+(EVENEST,) = most_even(7, total=sum(DILATIONS), kernel_size=3, max_dilation=sum(DILATIONS), count=1)
+COLUMNS = ("weights", "field", "seen", "mean IoU", "over none", "over the paper's", "boundary F")
+PAPER = "dilations: exponential, 1 1 2 4 8 16 1 (the paper)"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A context module that differs from the paper's in one thing."""
+    """A context module that differs from the paper's, or in its training from the recipe, in one thing."""
 
-    question: str
     name: str
-    build: Callable[[int], ContextModule]
+    build: Callable[[int], ContextModule] = ContextModule
+    training: dict[str, Any] = field(default_factory=dict)
 
 
 def dilated(*dilations: int) -> Callable[[int], ContextModule]:
     """The Basic module with other dilations."""
     return lambda num_classes: ContextModule(num_classes, dilations=dilations)
+
+
+def _said(dilations: tuple[int, ...]) -> str:
+    return " ".join(map(str, dilations))
 
 
 def started_anew(num_classes: int) -> ContextModule:
@@ -85,25 +93,27 @@ def padded_by_reflection(num_classes: int, *, once: bool) -> ContextModule:
 
 
 VARIANTS = (
-    Variant("dilations", "exponential (the paper)", dilated(*DILATIONS)),
-    Variant("dilations", "all ones", dilated(*[1] * 7)),
-    Variant("dilations", "HDC, groups of 1, 2, 5, 9", dilated(1, 2, 5, 9, 2, 5, 9)),
-    Variant("dilations", "atrous design", dilated(*DESIGNED)),
-    Variant("dilations", "even only: three of four cells are holes", dilated(2, 2, 2, 4, 8, 14, 2)),
-    Variant("dilations", "sixteen first: gridded, then smoothed", dilated(16, 8, 4, 2, 1, 1, 1)),
-    Variant("start", "identity and noise of 0.01", lambda k: ContextModule(k, noise=0.01)),
-    Variant("start", "He et al.", started_anew),
-    Variant("padding", "zeros once, at the scores", lambda k: ContextModule(k, padding="input")),
-    Variant("padding", "reflection at every layer", partial(padded_by_reflection, once=False)),
-    Variant("padding", "none; the scores reflected once", partial(padded_by_reflection, once=True)),
+    Variant(PAPER),
+    Variant("dilations: all ones", dilated(*[1] * 7)),
+    Variant("dilations: HDC, 1 2 5 9 2 5 9", dilated(1, 2, 5, 9, 2, 5, 9)),
+    Variant(f"dilations: atrous design, {_said(DESIGNED)}", dilated(*DESIGNED)),
+    Variant(f"dilations: evenest of seven layers, {_said(EVENEST)}", dilated(*EVENEST)),
+    Variant("dilations: largest first, 16 8 4 2 1 1 1", dilated(16, 8, 4, 2, 1, 1, 1)),
+    Variant("dilations: even only, 2 2 2 4 8 14 2", dilated(2, 2, 2, 4, 8, 14, 2)),
+    Variant("start: identity and noise of 0.01", partial(ContextModule, noise=0.01)),
+    Variant("start: He et al.", started_anew),
+    Variant("padding: zeros once, round the scores", partial(ContextModule, padding="input")),
+    Variant("padding: reflection of every layer's input", partial(padded_by_reflection, once=False)),
+    Variant("padding: reflection once, round the scores", partial(padded_by_reflection, once=True)),
+    Variant("training: crops of 320 px", training={"crop_size": (320, 320)}),
+    Variant("training: learning rate 3e-4", training={"learning_rate": 3e-4}),
+    Variant("training: 600 updates", training={"num_steps": 600}),
 )
 
 
 def main() -> None:
     """Train and judge what the JSON file lacks; then print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--front-ends", type=Path, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", help="of these front ends; 0, 1, ... unless given")
@@ -111,7 +121,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     arguments = parser.parse_args()
     console = Console(stderr=True)
-    known = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
     seeds = arguments.seeds or range(len(arguments.front_ends))
     for seed, path in zip(seeds, arguments.front_ends, strict=True):
         bench = Bench.of(path, arguments.data, arguments.scores, seed=seed)
@@ -119,12 +128,18 @@ def main() -> None:
             if progress.done == progress.total:
                 console.print(f"seed {seed}: {progress.part} stored")
         for name, judge in (("front end alone", bench.judge_alone), *bench.judges()):
-            results = known.setdefault(name, {})
-            if str(seed) not in results:
-                results[str(seed)] = judge()
-                arguments.json.write_text(json.dumps(known, indent=1))
-                console.print(f"seed {seed}, {name}: {100 * results[str(seed)]['mean_iou']:.1f}")
-    Console().print(table_of(known))
+            if str(seed) not in known_of(arguments.json).get(name, {}):
+                result = judge()
+                known = known_of(arguments.json)  # others may have noted something meanwhile
+                known.setdefault(name, {})[str(seed)] = result
+                write_text(arguments.json, json.dumps(known, indent=1) + "\n")
+                console.print(f"seed {seed}, {name}: {100 * result['mean_iou']:.1f}")
+    Console(width=110).print(table_of(known_of(arguments.json)))
+
+
+def known_of(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """Scores by variant and seed, as far as they are there."""
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,28 +170,28 @@ class Bench:
     def judges(self) -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
         """A name and what trains and judges the module, for each variant."""
         for variant in VARIANTS:
-            yield f"{variant.question}: {variant.name}", lambda variant=variant: self.judge(variant)
+            yield variant.name, lambda variant=variant: self.judge(variant)
 
     def judge(self, variant: Variant) -> dict[str, float]:
         """Train the variant, then its scores on the split that judges."""
         torch.manual_seed(self.seed)
         context = variant.build(self.front_end.num_classes)
-        self._train(context)
+        self._train(context, replace(self.stage, **variant.training))
         return self._scores(context)
 
     def judge_alone(self) -> dict[str, float]:
         """What the module starts from."""
         return self._scores(nn.Identity())
 
-    def _train(self, context: ContextModule) -> None:
-        config = TrainConfig(seed=self.seed, context=self.stage)
+    def _train(self, context: ContextModule, stage: Stage) -> None:
+        config = TrainConfig(seed=self.seed, context=stage)
         (plan,) = plan_stages(config, DilatedNet(front_end=self.front_end, context=context), None)
         fabric = Fabric(accelerator="cpu", devices=1)
-        optimizer = build_optimizer(context, self.stage, new_layers=plan.new_layers)
+        optimizer = build_optimizer(context, stage, new_layers=plan.new_layers)
         trainee = Trainee(*fabric.setup(context, optimizer))
         train_(context)
-        examples = cached_examples(self.learned_from, self.stage, fabric=fabric, seed=plan.data_seed, start=0)
-        steps = range(self.stage.num_steps)
+        examples = cached_examples(self.learned_from, stage, fabric=fabric, seed=plan.data_seed, start=0)
+        steps = range(stage.num_steps)
         deque(fit(trainee, examples, fabric=fabric, rule=plan.rule, steps=steps), maxlen=0)
 
     def _scores(self, context: nn.Module) -> dict[str, float]:
@@ -195,24 +210,31 @@ class Bench:
 
 
 def table_of(known: dict[str, dict[str, dict[str, float]]]) -> Table:
-    """Means over the front ends, and how far each is from the paper's module on the same front end."""
+    """Means over the front ends; what each gains on the same one, over none and over the paper's module."""
     table = Table(box=None)
-    for column in ("variant", "field", "seen", "mean IoU", "gain, seed by seed", "boundary F"):
+    for column in ("variant", *COLUMNS):
         table.add_column(column, justify="left" if column == "variant" else "right")
     alone = known["front end alone"]
-    fields = {f"{v.question}: {v.name}": v.build(3) for v in VARIANTS}
-    for name, by_seed in known.items():
-        module = fields.get(name)
-        gains = [100 * (result["mean_iou"] - alone[seed]["mean_iou"]) for seed, result in by_seed.items()]
+    modules = {variant.name: variant.build(11) for variant in VARIANTS}
+    for name in ("front end alone", *(name for name in modules if name in known)):
+        by_seed, module = known[name], modules.get(name)
         table.add_row(
             name,
+            f"{sum(weights.numel() for weights in module.parameters()):,}" if module else "",
             str(module.receptive_field) if module else "1",
             f"{100 * seen_by(module):.0f}%" if module else "100%",
             f"{100 * statistics.mean(result['mean_iou'] for result in by_seed.values()):.1f}",
-            ", ".join(f"{gain:+.1f}" for gain in gains),
+            _gains(by_seed, alone),
+            _gains(by_seed, known.get(PAPER, {})),
             f"{100 * statistics.mean(result['boundary_f'] for result in by_seed.values()):.1f}",
         )
     return table
+
+
+def _gains(by_seed: dict[str, dict[str, float]], base: dict[str, dict[str, float]]) -> str:
+    """Seed by seed, in points."""
+    both = sorted(by_seed.keys() & base.keys())
+    return ", ".join(f"{100 * (by_seed[seed]['mean_iou'] - base[seed]['mean_iou']):+.1f}" for seed in both)
 
 
 def seen_by(module: ContextModule) -> float:

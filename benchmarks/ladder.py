@@ -5,9 +5,10 @@ Run it as `python benchmarks/ladder.py --data DATA --init vgg16_imagenet_conv.sa
 by one, on any machine; `--seeds` without any prints the table.
 
 Each seed trains one front end; both context modules learn from its stored scores; settings of the dense CRF
-are searched on training images, for each rung with the first seed; the CRF-RNN starts from those and is
-trained end to end. Stages are those of `recipes/camvid_light.toml` and `camvid_crf_rnn.toml`. Everything
-resumes: started again, it does what is missing. The networks are judged on the split `val`.
+are searched on training images, for each rung with seed 0, which comes first; the CRF-RNN starts from those
+and is trained end to end. What is trained jointly, without a CRF, for as many updates is its control. Stages
+are those of `recipes/camvid_light.toml` and `camvid_crf_rnn.toml`. Everything resumes: started again, it does
+what is missing. The networks are judged on the split `val`.
 """
 
 import argparse
@@ -38,9 +39,8 @@ NETWORKS = {  # rung: network, context module
     "+ Large": ("frontend_light", "large"),
 }
 NOISE = 0.01  # of the Large module's start, as the released filler's; Basic starts as the identity
-SEARCH_IMAGES, SEARCH_BUDGET = 24, 60
-WAYS = ("no CRF", "dense CRF", "CRF-RNN")
-EXTRA = {"joint": "+ Basic, trained jointly", "longer": "front end, trained as long again as joint"}
+SEARCH_SEED, SEARCH_IMAGES, SEARCH_BUDGET = 0, 24, 60
+WAYS = ("no CRF", "dense CRF", "joint, no CRF", "joint, dense CRF", "CRF-RNN")
 
 
 def main() -> None:
@@ -56,12 +56,15 @@ def main() -> None:
     for seed in arguments.seeds:  # what costs most comes last
         for rung in NETWORKS:
             ladder.note(f"{rung}, no CRF", seed, ladder.rung(rung, seed))
-    for name in EXTRA:
-        for seed in arguments.seeds:
-            ladder.note(name, seed, ladder.extra(name, seed))
     for seed in arguments.seeds:
         for rung in NETWORKS:
-            ladder.judge(f"{rung}, dense CRF", seed, ladder.dense(rung, seed))
+            ladder.note(f"{rung}, joint, no CRF", seed, ladder.joint(rung, seed))
+    for seed in arguments.seeds:
+        for rung in NETWORKS:
+            ladder.judge(f"{rung}, dense CRF", seed, ladder.dense(rung, seed, ladder.rung(rung, seed)))
+            ladder.judge(
+                f"{rung}, joint, dense CRF", seed, ladder.dense(rung, seed, ladder.joint(rung, seed))
+            )
     for seed in arguments.seeds:
         for rung in NETWORKS:
             ladder.note(f"{rung}, CRF-RNN", seed, ladder.learned(rung, seed))
@@ -114,28 +117,28 @@ class Ladder:
             config = replace(config, noise=noise, init=self.rung("front end", seed))
         return self._trained(config, name, seed)
 
-    def extra(self, name: str, seed: int) -> Path:
-        """What comes after the rungs: joint training, and its control of as many updates."""
+    def joint(self, rung: str, seed: int) -> Path:
+        """The rung's network, all of it trained on."""
         recipe = load_toml(RECIPES / "camvid_light.toml", train.TrainConfig)
-        config = replace(recipe, front_end=Stage(), context=Stage())
-        if name == "longer":
-            config = replace(config, network="frontend_light", init=self.rung("front end", seed))
-        else:
-            config = replace(config, init=self.rung("+ Basic", seed))
-        return self._trained(config, name, seed)
+        network, module = NETWORKS[rung]
+        config = replace(recipe, network=network, context_module=module, front_end=Stage(), context=Stage())
+        return self._trained(replace(config, init=self.rung(rung, seed)), f"{rung} joint", seed)
 
-    def dense(self, rung: str, seed: int) -> Path:
-        """The rung's network with the dense CRF that was found on training images, with the first seed."""
-        network = load_checkpoint(self.rung(rung, seed))
+    def dense(self, rung: str, seed: int, path: Path) -> Path:
+        """A network with the dense CRF that was found for the rung."""
+        network = load_checkpoint(path)
         if rung not in self.known["crf"]:
             self.keep("crf", rung, with_crf(network, self._found(rung, seed)).crf)
-        path = self.folder / f"seed_{seed}" / f"{rung} dense.safetensors"
-        if not path.exists():
-            save_checkpoint(path, replace(network, crf=self.known["crf"][rung]))
-        return path
+        output = path.with_name(f"{path.stem}_dense_crf.safetensors")
+        save_checkpoint(output, replace(network, crf=self.known["crf"][rung]))
+        return output
 
     def _found(self, rung: str, seed: int) -> DenseCRF:
         """The best of the settings tried on training images, be it better than no CRF or not."""
+        if seed != SEARCH_SEED:
+            raise SystemExit(
+                f"settings of the CRF for {rung} are found with seed {SEARCH_SEED}; run that first"
+            )
         output = self.folder / f"found {rung}.safetensors"
         output.unlink(missing_ok=True)  # of a search that was stopped
         config = refine.RefineConfig(
@@ -158,7 +161,7 @@ class Ladder:
         """The rung's network and a CRF-RNN that starts from what was found, trained together."""
         recipe = load_toml(RECIPES / "camvid_crf_rnn.toml", train.TrainConfig)
         network, module = NETWORKS[rung]
-        start = self.dense(rung, seed)
+        start = self.dense(rung, seed, self.rung(rung, seed))
         config = replace(recipe, network=network, context_module=module, init=start)
         return self._trained(config, f"{rung} crf_rnn", seed)
 
@@ -191,13 +194,11 @@ def told(job: Job[T]) -> T:
 def table_of(results: dict[str, dict[str, float]]) -> Table:
     """Means over seeds, least and most, and what each rung gains over the front end, seed by seed."""
     table = Table(box=None)
-    for column in ("network", *WAYS):
-        table.add_column(column, justify="left" if column == "network" else "right")
+    for column in ("way", *NETWORKS):
+        table.add_column(column, justify="left" if column == "way" else "right")
     base = results["front end, no CRF"]
-    for rung in NETWORKS:
-        table.add_row(rung, *(_cell(results.get(f"{rung}, {way}", {}), base) for way in WAYS))
-    for name, said in EXTRA.items():
-        table.add_row(said, _cell(results.get(name, {}), base))
+    for way in WAYS:
+        table.add_row(way, *(_cell(results.get(f"{rung}, {way}", {}), base) for rung in NETWORKS))
     return table
 
 
@@ -205,7 +206,7 @@ def _cell(by_seed: dict[str, float], base: dict[str, float]) -> str:
     if not by_seed:
         return "-"
     values = [100 * value for value in by_seed.values()]
-    gains = ", ".join(f"{100 * (value - base[seed]):+.1f}" for seed, value in by_seed.items())
+    gains = ", ".join(f"{100 * (by_seed[seed] - base[seed]):+.1f}" for seed in sorted(by_seed))
     return f"{statistics.mean(values):.1f} ({min(values):.1f}-{max(values):.1f}; {gains})"
 
 
