@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -134,7 +135,7 @@ def main() -> None:
                 known.setdefault(name, {})[str(seed)] = result
                 write_text(arguments.json, json.dumps(known, indent=1) + "\n")
                 console.print(f"seed {seed}, {name}: {100 * result['mean_iou']:.1f}")
-    Console(width=110).print(table_of(known_of(arguments.json)))
+    Console(width=200).print(table_of(known_of(arguments.json)))
 
 
 def known_of(path: Path) -> dict[str, dict[str, dict[str, float]]]:
@@ -211,7 +212,7 @@ class Bench:
 
 def table_of(known: dict[str, dict[str, dict[str, float]]]) -> Table:
     """Means over the front ends; what each gains on the same one, over none and over the paper's module."""
-    table = Table(box=None)
+    table = Table(box=MARKDOWN)
     for column in ("variant", *COLUMNS):
         table.add_column(column, justify="left" if column == "variant" else "right")
     alone = known["front end alone"]

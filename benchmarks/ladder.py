@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
@@ -68,7 +69,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for rung in NETWORKS:
             ladder.note(f"{rung}, CRF-RNN", seed, ladder.learned(rung, seed))
-    Console(width=110).print(table_of(ladder.known["mean_iou"]))
+    Console(width=200).print(table_of(ladder.known["mean_iou"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def told(job: Job[T]) -> T:
 
 def table_of(results: dict[str, dict[str, float]]) -> Table:
     """Means over seeds, least and most, and what each rung gains over the front end, seed by seed."""
-    table = Table(box=None)
+    table = Table(box=MARKDOWN)
     for column in ("way", *NETWORKS):
         table.add_column(column, justify="left" if column == "way" else "right")
     base = results["front end, no CRF"]
