@@ -22,8 +22,9 @@ TOLERANCE = 1e-4  # of the largest value; fresh weights make large ones
 REPEATED = {
     *("dilation8", "dilation8_large", "dilation8_light", "dilation8_voc"),
     *("naive_large_filters", "naive_late_upsampling", "naive_no_pooling", "naive_skips"),
+    *("deeplab_v1", "drn_d_22", "fcn_resnet50"),
 }
-"""Of the same parts as others: `dilation10_cityscapes`, `compact_context`, `unet_small`."""
+"""Of parts that `dilation10_cityscapes`, `compact_context`, `deeplab_v2`, `drn_c_26` or a DeepLab v3 has."""
 
 marked = [
     pytest.param(
