@@ -56,6 +56,7 @@ def test_json_prints_one_object_and_nothing_else(capsys):
     assert list(json.loads(capsys.readouterr().out)) == ["compact"]
 
 
+@pytest.mark.slow
 def test_a_recipe_gives_defaults_that_flags_override(capsys, tmp_path, tiny_data):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(

@@ -98,6 +98,7 @@ def test_toml_brings_back_an_equal_config(config):
     assert from_dict(Whole, tomllib.loads(to_toml(config)), source="here") == config
 
 
+@pytest.mark.slow
 @given(
     keys=st.fixed_dictionaries({}, optional=recipe_keys),
     front_end=st.fixed_dictionaries({}, optional=stage_keys),

@@ -130,6 +130,7 @@ def test_all_of_camvid_has_no_mistakes(shared_data):
     assert sum(each.pixel_share for each in train.classes) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_isbi_without_values_is_explained_and_with_them_clean(tmp_path, shared_data):
     for split, numbers in (("train", range(18)), ("val", range(18, 24))):
         for name, origin in (("images", "images"), ("masks", "labels")):

@@ -116,6 +116,7 @@ def test_dilation10_sees_each_of_its_2444_x_2444_pixels():
 # Deep networks
 
 
+@pytest.mark.slow
 def test_counts_survive_more_layers_than_float64_has_range():
     number = 700  # 3 ** 700 paths
     row = [1]
@@ -129,6 +130,7 @@ def test_counts_survive_more_layers_than_float64_has_range():
     assert found.seen.all()
 
 
+@pytest.mark.slow
 def test_seen_does_not_depend_on_the_range_of_the_counts():
     nodes: list[Any] = [("far", ("input",), (Window(1, padding=(-5, 0)),), ())]
     last = "input"

@@ -109,6 +109,7 @@ def resnet(*, dilated):
 EXAMPLE = torch.zeros(1, 1, 64, 64)
 
 
+@pytest.mark.slow
 def test_a_dilated_resnet_sees_all_and_still_falls_apart_into_grids():
     network = resnet(dilated=True)
     assert coverage(network, EXAMPLE).fraction == 1

@@ -61,6 +61,7 @@ def test_cells_from_any_row_on_are_those_of_the_whole(network, data):
     torch.testing.assert_close(cells, whole[:, first:], rtol=0, atol=2e-5 * float(whole.abs().max()))
 
 
+@pytest.mark.slow
 def test_rows_that_are_not_seen_are_not_read():
     network, image = compact(), picture(900, 20)
     made = bands_of(network, (900, 20), rows=16)
@@ -80,6 +81,7 @@ def test_starting_a_cell_too_late_is_seen():
     assert (cells - whole[:, 20:]).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_bands_are_as_high_as_memory_allows(monkeypatch):
     network = compact()
     tall = Bands(network, prepared(network, dtype=torch.float32, device=CPU), (50, 64), device=CPU).rows

@@ -119,6 +119,7 @@ def test_a_run_that_is_left_goes_on_behind_its_last_strip(tmp_path, predictor):
     assert np.mean(labels_of(tmp_path / "labels.tif") == at_once(predictor, pixels)) > 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 def test_strips_of_another_job_stay_unless_told(tmp_path, predictor):
     path = write_geotiff(tmp_path / "a.tif", noise(3, *SIZE), **UTM)
@@ -150,6 +151,7 @@ def test_16_bits_that_are_not_filled_want_a_span(tmp_path, predictor):
     assert np.array_equal(labels_of(tmp_path / "labels.tif"), at_once(predictor, pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_bands")
 def test_the_overlays_opacity_does_not_make_another_job(tmp_path, predictor):
     path = write_geotiff(tmp_path / "a.tif", noise(3, *SIZE), **UTM)

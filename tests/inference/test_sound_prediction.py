@@ -82,6 +82,7 @@ def test_blocks_are_gathered_into_stretches_of_one_class():
     assert all(a[2] != b[2] and a[1] == b[0] for a, b in pairwise(stretches))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [RATE, 22_050])
 def test_a_file_becomes_a_track_at_any_rate(tmp_path, rate):
     predictor = predictor_of(small())

@@ -9,6 +9,7 @@ from atrous.inference.stream import Stream
 from inference.networks import UNet
 
 
+@pytest.mark.slow
 def test_a_saved_state_goes_on_in_another_stream():
     torch.manual_seed(0)
     network, images = UNet().double().eval(), torch.randn(1, 2, 40, 16, dtype=torch.float64)

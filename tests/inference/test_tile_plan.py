@@ -77,6 +77,7 @@ def test_num_tiles_is_the_least_that_covers(network: Padded, size: int):
         assert num_tiles == max(fewest, 2)
 
 
+@pytest.mark.slow
 @given(
     networks=st.tuples(NETWORKS, NETWORKS),
     size=st.tuples(st.integers(1, 70), st.integers(1, 70)),

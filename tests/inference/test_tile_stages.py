@@ -30,6 +30,7 @@ def context_network() -> DilatedNet:
     return DilatedNet(front_end=CompactFrontEnd(4, width=4), context=context).train()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("budget", "num_bands"), [(60_000, 11), (200_000, 3), (10**6, 1)])
 def test_rows_come_from_bands_in_order(context_network: DilatedNet, budget: int, num_bands: int):
     images, read = torch.randn(1, 3, *SIZE), list[slice]()

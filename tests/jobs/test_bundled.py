@@ -62,6 +62,7 @@ def test_it_computes_in_float32_with_the_classes_of_camvid():
     assert {parameter.dtype for parameter in predictor.network.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_predict_without_a_checkpoint_says_so_and_labels_as_it(photo):
     said = messages(predict(PredictConfig((photo,), inference=CPU)))
     assert any("street, which comes with atrous" in line and "research" in line for line in said)

@@ -9,6 +9,7 @@ from atrous.errors import ConfigError, OutputError
 from atrous.jobs.prediction_cost import _busy_seconds, main, measure, measure_apart, read_cost
 
 
+@pytest.mark.slow
 def test_speed_is_that_of_one_image_by_the_usual_predictor(tiny_data, tiny_checkpoint):
     cost = measure(tiny_checkpoint, tiny_data, "val", device="cpu")
     assert cost.images_per_second > 1

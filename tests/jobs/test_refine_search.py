@@ -180,12 +180,14 @@ def test_images_are_spread_over_the_split(config):
     assert search(replace(config, num_images=0, budget=27)).num_images == 4
 
 
+@pytest.mark.slow
 def test_data_of_other_classes_are_refused(config, tiny_data):
     (tiny_data / "labels.toml").write_text('names = ["a", "b"]')
     with pytest.raises(DataError):
         search(config)
 
 
+@pytest.mark.slow
 def test_a_budget_below_the_grid_is_refused(config):
     with pytest.raises(ConfigError, match="a grid of 27 settings exceeds the budget of 5"):
         search(replace(config, budget=5))

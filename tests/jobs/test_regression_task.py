@@ -149,6 +149,7 @@ def test_mistakes_are_told_before_training(depths):
         train(depths)
 
 
+@pytest.mark.slow
 def test_a_built_in_set_implies_its_task(tmp_path, capsys):
     words = ["train", "builtin:flow", "-o", str(tmp_path / "run"), "--network", "compact", "--val-split", ""]
     words += ["--joint.num-steps", "1", "--joint.batch-size", "1", "--joint.loss", "l1"]

@@ -76,6 +76,7 @@ def test_a_run_stopped_anywhere_and_resumed_is_the_uninterrupted_one_bit_for_bit
     assert_same(broken.output, whole.output)
 
 
+@pytest.mark.slow
 def test_a_stop_says_how_to_go_on_and_which_signal_it_was(config):
     with pytest.raises(StoppedError) as stopped:
         advance(config, "front_end", 1, number=signal.SIGINT)
@@ -223,6 +224,7 @@ def test_a_diverging_run_keeps_what_it_saved(config):
     assert RunFolder(config.output).load_state().position.step == 1
 
 
+@pytest.mark.slow
 def test_a_run_is_not_overwritten(config):
     config = replace(config, context=Stage(), joint=Stage())
     train(config)

@@ -96,6 +96,7 @@ def test_a_run_is_not_resumed_on_data_of_other_classes(config):
         drain(run(replace(config, resume=True)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("sky", "ground", "door"), ("a", "b", "c", "d")])
 def test_layers_that_know_other_classes_start_fresh(config, tmp_path, names):
     init = start_from(names, tmp_path)
@@ -111,6 +112,7 @@ def test_layers_that_know_other_classes_start_fresh(config, tmp_path, names):
     )
 
 
+@pytest.mark.slow
 def test_weights_of_the_same_classes_leave_nothing_fresh(config, tmp_path):
     init = start_from(("ground", "wall", "sky"), tmp_path)
     assert start_message(replace(config, init=init)).endswith("nothing starts fresh")

@@ -146,6 +146,7 @@ def test_training_starts_from_settings_that_the_starting_weights_carry(config, t
     assert (crf.num_steps, crf.normalization) == (5, "before")
 
 
+@pytest.mark.slow
 def test_a_crf_that_no_stage_trains_is_left_out_aloud(config, tiny_checkpoint):
     init = with_stored(tiny_checkpoint, DenseCRF())
     messages = said(replace(config, init=init, crf_rnn=Stage(), crf=CRFSettings()))

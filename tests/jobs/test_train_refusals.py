@@ -52,6 +52,7 @@ def test_settings_of_a_stage_without_steps_are_refused(config):
         drain(run(replace(config, front_end=Stage(loss="dice"))))
 
 
+@pytest.mark.slow
 def test_resume_refuses_what_would_change_the_recipe(config):
     drain(run(config))
     changed = TrainConfig(output=config.output, resume=True, front_end=replace(STAGE, num_steps=9))
@@ -60,6 +61,7 @@ def test_resume_refuses_what_would_change_the_recipe(config):
     drain(run(replace(config, resume=True)))  # the same again is no change
 
 
+@pytest.mark.slow
 def test_resume_refuses_data_of_other_classes(config):
     drain(run(config))
     assert config.data is not None

@@ -82,6 +82,7 @@ def test_the_checkpoint_says_all_that_a_prediction_needs(config, tmp_path):
     assert (tmp_path / "out" / "v00.overlay.jpg").exists()
 
 
+@pytest.mark.slow
 def test_without_a_recipe_all_is_picked_and_a_fold_is_held_out(config):
     data = write_decathlon(config.data.with_name("more"), 10)
     job = run(replace(TrainConfig(), data=data, output=config.output, device="cpu", minutes=0.001))
@@ -133,6 +134,7 @@ def test_a_network_of_volumes_and_images_do_not_fit(tiny_data, config):
         train(replace(config, data=tiny_data, train_split="train", val_split="val"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [{"crf": True}, {"flip": True}, {"engine": "openvino"}], ids=str)
 def test_ways_of_images_are_refused(config, way):
     result = train(replace(config, front_end=replace(STAGE, num_steps=1), val_split=""))

@@ -222,6 +222,7 @@ def test_caffe_blobs_become_convolutions(fc6, fc7, tensors):
     assert [line.source for line in weights.fitted.lines if line.status == "unused"] == ["fc8[0]", "fc8[1]"]
 
 
+@pytest.mark.slow
 def test_one_inner_product_needs_the_other(tensors):
     layers = caffe_layers(tensors, legacy=False)
     assert from_caffe(layers).fitted.complete

@@ -34,6 +34,7 @@ def test_flattened_map_becomes_a_dilated_convolution(network: nn.Module, x: Tens
     }
 
 
+@pytest.mark.slow
 def test_window_layer_is_dilated_by_the_removed_stride_and_sees_what_the_flattened_map_saw():
     network = seeded(FlatHead())
     dense = dilate(network, EXAMPLE, output_stride=2, head="dense")

@@ -65,6 +65,7 @@ def test_what_protobuf_writes_is_read(layers, form, path):
     assert_same(read(path, net.SerializeToString()), wanted)
 
 
+@pytest.mark.slow
 @given(layers=LAYERS, form=FORMS)
 def test_the_fast_writer_of_these_tests_writes_what_protobuf_writes(layers, form, path):
     # protobuf turns a signaling NaN into a quiet one, and no other value into another

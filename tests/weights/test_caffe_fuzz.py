@@ -42,6 +42,7 @@ def read_as_protobuf_does(path, content):
             np.testing.assert_array_equal(blob.numpy(), values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", VALID)
 def test_a_file_cut_short_is_refused_unless_it_was_cut_between_layers(content, path):
     layers = [read_in_bounds(path, content[:stop]) for stop in range(len(content) + 1)]
